@@ -1,0 +1,1 @@
+"""Hardware profiles: one TOML file per chip, each number with its source."""

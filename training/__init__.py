@@ -1,0 +1,1 @@
+"""From records, tables and pairs to a trained run directory."""
