@@ -1,0 +1,41 @@
+"""The one place that sets how many threads torch uses.
+
+The students are tiny: on two cores, threads inside an operator cost more than they bring, and the
+sum of workers times threads must not exceed the cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from photonic.errors import ConfigError
+
+
+def available_cores() -> int:
+    """Number of cores this process may run on (at least 1), not the number the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def torch_threads(num_threads: int) -> Iterator[None]:
+    """Let torch use ``num_threads`` threads per operator inside the block, then as before.
+
+    torch is imported on entry, not with this module.
+
+    Raises:
+        ConfigError: ``num_threads`` is below 1.
+    """
+    if num_threads < 1:
+        raise ConfigError(f"{num_threads} threads asked for; at least 1 is needed")
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
