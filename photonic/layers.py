@@ -1,0 +1,169 @@
+"""Layers whose every value fits the chip: unbounded parameters, bounded values in use.
+
+A weight or bias in use is ``scale · tanh(raw)``, so it lies in ``(-scale, scale)`` whatever the
+optimiser does. In front of the ADC stands an electrical gain, learned per layer: without it a
+network of tanh units with weights below 1 can hardly leave the linear regime.
+
+A convolution is a ``Patch`` step and a :class:`ConstrainedLinear` on each patch; there is no separate
+layer for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from photonic.errors import ConfigError
+from photonic.program import Layer
+
+MAX_GAIN = 8.0
+
+
+class Core(Protocol):
+    """What stands between a layer's numbers and its product: nothing, converters, or a device."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Values as the DAC passes them on."""
+        ...
+
+    def regrid(self, x: Tensor) -> Tensor:
+        """Digital values rounded back to the ADC's grid, without clipping."""
+        ...
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor, gain: Tensor) -> Tensor:
+        """``gain · (weight·x + bias)`` as the ADC and the digital sum give it."""
+        ...
+
+
+class ExactCore(nn.Module):
+    """Plain float arithmetic: the float model."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """``x`` itself."""
+        return x
+
+    def regrid(self, x: Tensor) -> Tensor:
+        """``x`` itself."""
+        return x
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor, gain: Tensor) -> Tensor:
+        """``gain · (weight·x + bias)``; the gain goes to the small operand."""
+        return functional.linear(x, gain * weight, gain * bias)
+
+
+class ConstrainedLinear(nn.Module):
+    """``y = gain · (W·x + b)`` with ``W, b`` in ``(-scale, scale)``; x is ``(..., in_features)``.
+
+    Args:
+        in_features: fan-in; more than the core's columns is tiled, partial sums added digitally.
+        out_features: number of outputs.
+        scale: bound of weights and bias; ``None`` leaves them free (the founding head), and the
+            exported matrix is then normalised and its size moved to the gain.
+        initial_gain: electrical gain at the start; in (0, 8) when learned.
+        learn_gain: whether the gain is trained.
+        generator: for the initial values (uniform, ``±1/√fan-in`` in the values in use).
+
+    Raises:
+        ConfigError: an initial gain outside (0, 8) when it is learned, or a scale not above 0.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        scale: float | None = 1.0,
+        initial_gain: float = 2.0,
+        learn_gain: bool = True,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        if learn_gain and not 0.0 < initial_gain < MAX_GAIN:
+            raise ConfigError(
+                f"initial gain {initial_gain}: a learned gain lies in (0, {MAX_GAIN:g})"
+            )
+        if scale is not None and scale <= 0.0:
+            raise ConfigError(f"constraint scale {scale}: must be above 0")
+        self.scale = scale
+        bound = min(1.0 / math.sqrt(in_features), 0.9 * (scale or math.inf))
+        weight = (torch.rand(out_features, in_features, generator=generator) * 2 - 1) * bound
+        bias = (torch.rand(out_features, generator=generator) * 2 - 1) * bound
+        self.raw_weight = nn.Parameter(self._raw(weight))
+        self.raw_bias = nn.Parameter(self._raw(bias))
+        self.learn_gain = learn_gain
+        gain = torch.tensor(initial_gain / MAX_GAIN).logit() if learn_gain else initial_gain
+        self.raw_gain = nn.Parameter(torch.as_tensor(gain), requires_grad=learn_gain)
+
+    def _raw(self, value: Tensor) -> Tensor:
+        return value if self.scale is None else torch.atanh(value / self.scale)
+
+    def _used(self, raw: Tensor) -> Tensor:
+        return raw if self.scale is None else self.scale * torch.tanh(raw)
+
+    def values(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weight ``(out, in)``, bias ``(out,)`` and gain ``()`` in use."""
+        gain = MAX_GAIN * torch.sigmoid(self.raw_gain) if self.learn_gain else self.raw_gain
+        return self._used(self.raw_weight), self._used(self.raw_bias), gain
+
+    def forward(self, x: Tensor, core: Core | None = None) -> Tensor:
+        """``(..., in_features) → (..., out_features)`` on ``core`` (exact by default)."""
+        return (core or _EXACT).product(x, *self.values())
+
+    @torch.no_grad()
+    def to_layer(self, name: str) -> Layer:
+        """The values in use, for a program; free ones are brought into [-1, 1] by the gain."""
+        weight, bias, gain = (v.detach().cpu() for v in self.values())
+        size = 1.0
+        if self.scale is None:
+            size = max(float(weight.abs().max()), float(bias.abs().max()), 1e-12)
+        return Layer(
+            name=name,
+            matrix=(weight / size).numpy().astype(np.float32),
+            bias=(bias / size).numpy().astype(np.float32),
+            gain=float(gain) * size,
+        )
+
+
+_EXACT = ExactCore()
+
+
+def scale_to_unit(x: Tensor) -> Tensor:
+    """Each last-axis vector over its largest magnitude; zero stays zero, no other beat matters."""
+    peak = x.abs().amax(dim=-1, keepdim=True)
+    return x / torch.where(peak > 0, peak, torch.ones_like(peak))
+
+
+class TensorShape:
+    """The shape-only steps of a program on torch tensors ``(..., tokens, channels)``."""
+
+    def concat(self, parts: list[Tensor]) -> Tensor:
+        """Values joined along the token axis."""
+        return torch.cat(parts, dim=-2)
+
+    def patch(self, x: Tensor, size: int, stride: int) -> Tensor:
+        """``size`` consecutive tokens flattened to one, every ``stride``."""
+        tokens, channels = x.shape[-2:]
+        if size == stride and tokens % size == 0:
+            return x.reshape(*x.shape[:-2], tokens // size, size * channels)
+        frames = x.unfold(-2, size, stride)
+        return frames.transpose(-1, -2).reshape(*frames.shape[:-2], size * channels)
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Each token over its largest magnitude."""
+        return scale_to_unit(x)
+
+
+def activate(kind: str, x: Tensor) -> Tensor:
+    """The element-wise function of an activation step."""
+    match kind:
+        case "tanh":
+            return torch.tanh(x)
+        case "relu":
+            return torch.relu(x)
+        case _:
+            return x
