@@ -4,8 +4,8 @@ A weight or bias in use is ``scale · tanh(raw)``, so it lies in ``(-scale, scal
 optimiser does. In front of the ADC stands an electrical gain, learned per layer: without it a
 network of tanh units with weights below 1 can hardly leave the linear regime.
 
-A convolution is a ``Patch`` step and a :class:`ConstrainedLinear` on each patch; there is no separate
-layer for it.
+A convolution is a ``Patch`` step and a :class:`ConstrainedLinear` on each patch; there is no
+separate layer for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from photonic.errors import ConfigError
-from photonic.program import Layer
+from photonic.program import ActivationKind, Layer
 
 MAX_GAIN = 8.0
 
@@ -158,7 +158,7 @@ class TensorShape:
         return scale_to_unit(x)
 
 
-def activate(kind: str, x: Tensor) -> Tensor:
+def activate(kind: ActivationKind, x: Tensor) -> Tensor:
     """The element-wise function of an activation step."""
     match kind:
         case "tanh":

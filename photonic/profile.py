@@ -35,9 +35,9 @@ class _Section(BaseModel):
 class Core(_Section):
     """The optical core: one product of a ``cols``-vector with a ``rows × cols`` matrix."""
 
-    rows: int = Field(4, ge=1, le=1024)
-    cols: int = Field(4, ge=1, le=1024)
-    count: int = Field(1, ge=1, description="cores on the chip: matrices held at once")
+    rows: int = Field(default=4, ge=1, le=1024)
+    cols: int = Field(default=4, ge=1, le=1024)
+    count: int = Field(default=1, ge=1, description="cores on the chip: matrices held at once")
 
 
 class Weight(_Section):
@@ -46,7 +46,7 @@ class Weight(_Section):
     full_scale: Positive = 1.0
     bits: Bits | None = None
     programming_sigma: NonNegative = Field(
-        0.0, description="static error of each element, as a fraction of full_scale"
+        default=0.0, description="static error of each element, as a fraction of full_scale"
     )
 
 
@@ -56,19 +56,22 @@ class InputStage(_Section):
     full_scale: Positive = 1.0
     bits: Bits | None = None
     encoding: Literal["field", "intensity-differential", "intensity-offset"] = "field"
-    noise_sigma: NonNegative = Field(0.0, description="per sample, as a fraction of full_scale")
+    noise_sigma: NonNegative = Field(
+        default=0.0, description="per sample, as a fraction of full_scale"
+    )
 
 
 class OutputStage(_Section):
     """Detector, electrical gain and ADC."""
 
-    full_scale: Positive = Field(4.0, description="after the gain")
+    full_scale: Positive = Field(default=4.0, description="after the gain")
     bits: Bits | None = None
     noise_sigma: NonNegative = Field(
-        0.0, description="at the detector, before the gain, per sample, in units of weight × input"
+        default=0.0,
+        description="at the detector, before the gain, per sample, in units of weight × input",
     )
     gain_bits: Annotated[int, Field(ge=1, le=24)] = Field(
-        8, description="significand of the programmable gain"
+        default=8, description="significand of the programmable gain"
     )
 
 
@@ -84,12 +87,14 @@ class Limits(_Section):
     """What the hardware check holds a model to."""
 
     max_gain: Positive = 16.0
-    min_sqnr_db: float = Field(6.0, description="least signal to quantisation noise of a matrix")
+    min_sqnr_db: float = Field(
+        default=6.0, description="least signal to quantisation noise of a matrix"
+    )
     max_clip_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="share of ADC samples that may clip on real data"
+        default=0.05, description="share of ADC samples that may clip on real data"
     )
     min_activation_bits: Annotated[int, Field(ge=1)] = 4
-    latency_us: Positive | None = Field(None, description="budget of one beat")
+    latency_us: Positive | None = Field(default=None, description="budget of one beat")
 
 
 class HardwareProfile(_Section):
@@ -99,13 +104,13 @@ class HardwareProfile(_Section):
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     kind: str = "generic"
     description: str
-    citations: tuple[str, ...] = Field((), strict=False)
-    core: Core = Core()
-    weight: Weight = Weight()
-    input: InputStage = InputStage()
-    output: OutputStage = OutputStage()
-    timing: Timing = Timing()
-    limits: Limits = Limits()
+    citations: tuple[str, ...] = Field(default=(), strict=False)
+    core: Core = Field(default_factory=Core)
+    weight: Weight = Field(default_factory=Weight)
+    input: InputStage = Field(default_factory=InputStage)
+    output: OutputStage = Field(default_factory=OutputStage)
+    timing: Timing = Field(default_factory=Timing)
+    limits: Limits = Field(default_factory=Limits)
     source: dict[str, str] = Field(
         default_factory=dict,
         description="provenance of each value: 'section.key' → 'reported | derived | estimated | "

@@ -196,7 +196,8 @@ class Program:
                 rows, cols = self.layers[step.layer].matrix.shape
                 if cols != channels:
                     raise ProgramError(
-                        f"layer {step.layer!r} takes {cols} channels, {step.source!r} has {channels}"
+                        f"layer {step.layer!r} takes {cols} channels, "
+                        f"{step.source!r} has {channels}"
                     )
                 return tokens, rows
             case Activation() | Unit():

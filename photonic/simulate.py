@@ -32,7 +32,7 @@ class ChipLayer:
 
 
 class ChipArithmetic(TensorShape):
-    """What a program's steps do on ``K`` chips; values are ``(K or 1, batch, tokens, channels)``."""
+    """What steps do on ``K`` chips; values are ``(K or 1, batch, tokens, channels)``."""
 
     def __init__(
         self,

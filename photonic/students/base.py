@@ -57,8 +57,10 @@ class Student(nn.Module):
                 a tensor ``(batch, channels, tokens)``.
         """
         if isinstance(inputs, Tensor):
-            inputs = {self.inputs[0].name: inputs.transpose(1, 2)}
-        values = execute(inputs, self.steps, _StudentArithmetic(self))
+            named = {self.inputs[0].name: inputs.transpose(1, 2)}
+        else:
+            named = dict(inputs)
+        values = execute(named, self.steps, _StudentArithmetic(self))
         return values[self.output][..., 0, :], values[self.features][..., 0, :]
 
     @torch.no_grad()

@@ -9,7 +9,18 @@ import torch
 from photonic.beats import SEGMENTS, WINDOW
 from photonic.errors import ConfigError
 from photonic.layers import ConstrainedLinear
-from photonic.program import Activation, Concat, Input, Linear, Mean, Patch, Step, Unit, Window
+from photonic.program import (
+    Activation,
+    ActivationKind,
+    Concat,
+    Input,
+    Linear,
+    Mean,
+    Patch,
+    Step,
+    Unit,
+    Window,
+)
 from photonic.students.base import Student
 
 KERNEL = 4
@@ -28,7 +39,7 @@ class SegmentConfig:
 
     num_classes: int
     num_mlp_layers: int = 3
-    activation: str = "tanh"
+    activation: ActivationKind = "tanh"
     constraint_scale: float = 1.0
     use_value_constraint: bool = True
     free_head: bool = False
@@ -79,7 +90,7 @@ def segment_student(config: SegmentConfig, generator: torch.Generator) -> Studen
     )
 
 
-def _steps(mlp: list[str], kind: str) -> tuple[Step, ...]:
+def _steps(mlp: list[str], kind: ActivationKind) -> tuple[Step, ...]:
     steps: list[Step] = []
     for segment, (start, stop) in SEGMENTS.items():
         name, positions = segment.lower(), stop - start - KERNEL + 1
