@@ -1,0 +1,35 @@
+"""What every test can rely on: one arithmetic thread, the real records where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before NumPy or torch is imported: two workers with one thread each fill two cores.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import pytest
+from hypothesis import settings
+
+# Timing depends on what else the machine does; laws do not.
+settings.register_profile("photonic", deadline=None)
+settings.load_profile("photonic")
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def mitdb_dir() -> Path:
+    """The MIT-BIH records: ``mitdb/`` in $PHOTONIC_DATA, else in ../shared/data of the checkout."""
+    data = Path(os.environ.get("PHOTONIC_DATA", REPOSITORY.parent / "shared" / "data"))
+    folder = data / "mitdb"
+    if not (folder / "100.hea").is_file():
+        pytest.skip(f"no MIT-BIH records in {folder}; set PHOTONIC_DATA to the folder above them")
+    return folder
