@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Before NumPy or torch is imported: two workers with one thread each fill two cores.
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
 import pytest
 from hypothesis import settings
+
+# NumPy and torch, not imported yet, read these: two workers with one thread each fill two cores.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
 
 # Timing depends on what else the machine does; laws do not.
 settings.register_profile("photonic", deadline=None)

@@ -1,4 +1,4 @@
-"""Importing the core, or asking for help, loads no heavy library; checked in a fresh interpreter."""
+"""Importing the core, or asking for help, loads no heavy library: seen in a new interpreter."""
 
 from __future__ import annotations
 
