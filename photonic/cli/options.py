@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar, Union
 from typing import get_args as type_args
@@ -160,7 +161,9 @@ def _option_of_leaf(leaf: _Leaf) -> Callable[[CommandT], CommandT]:
 
 
 def _as_typed(default: Any) -> Any:
-    """A tuple as the text a user would type; anything else as it is."""
+    """A tuple as the text a user would type, an enum as its value; anything else as it is."""
+    if isinstance(default, Enum):
+        return default.value
     return ",".join(map(str, default)) if isinstance(default, (tuple, list)) else default
 
 
@@ -181,6 +184,8 @@ def _click_type(name: str, annotation: Any, metadata: list[Any]) -> click.ParamT
     origin, arguments = type_origin(annotation), type_args(annotation)
     if origin is Literal:
         return click.Choice(arguments)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return click.Choice([member.value for member in annotation])
     if origin in (tuple, list):
         variadic = origin is list or arguments[-1] is Ellipsis
         element, inner_metadata, _ = _unwrap(arguments[0], [])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,7 +31,13 @@ class Loop(Frozen):
     betas: tuple[float, float] = (0.9, 0.999)
 
 
+class Task(StrEnum):
+    BINARY = "binary"
+    FOUR_CLASS = "four-class"
+
+
 class Settings(Frozen):
+    task: Task = Task.BINARY
     student: Literal["segment", "patch"] = "segment"
     records: tuple[str, ...] = ()
     use_kd: bool = False
@@ -74,10 +81,11 @@ def test_without_arguments_the_model_has_its_defaults():
 
 def test_every_kind_of_field_is_parsed():
     _, settings = parse(
-        "--student", "patch", "--records", "100, 101", "--no-use-kd", "--limit", "5",
+        "--task", "four_class", "--student", "patch", "--records", "100, 101", "--no-use-kd", "--limit", "5",
         "--cache", "x/y", "--learning-rate", "0.5", "--batch", "2", "--betas", "0.1,0.2",
     )  # fmt: skip
     assert settings == Settings(
+        task=Task.FOUR_CLASS,
         student="patch",
         records=("100", "101"),
         limit=5,
