@@ -81,7 +81,8 @@ def test_without_arguments_the_model_has_its_defaults():
 
 def test_every_kind_of_field_is_parsed():
     _, settings = parse(
-        "--task", "four_class", "--student", "patch", "--records", "100, 101", "--no-use-kd", "--limit", "5",
+        "--task", "four_class",
+        "--student", "patch", "--records", "100, 101", "--no-use-kd", "--limit", "5",
         "--cache", "x/y", "--learning-rate", "0.5", "--batch", "2", "--betas", "0.1,0.2",
     )  # fmt: skip
     assert settings == Settings(
