@@ -198,4 +198,4 @@ class TemplateState:
 
 
 def _clipped(scaled: Float32s) -> Float32s:
-    return np.minimum(np.maximum(scaled, np.float32(-1.0)), np.float32(1.0))
+    return np.clip(scaled, np.float32(-1.0), np.float32(1.0), out=scaled)

@@ -1,0 +1,106 @@
+"""Cache of the beats of records: one NPZ file per record and lead.
+
+A file's name is a hash of everything its content follows from: the bytes of the record's files,
+the lead, and the source of the functions that cut beats. Hashing contents (0.1 s for 100 MB) rather
+than times means that an edited record is never mistaken for the old one, whatever its date, and
+that a copy of a database elsewhere finds the same cache. ZIP's checksums tell a damaged file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+import photonic.beats
+import photonic.rhythm
+import training.data.labels
+import training.data.record_beats
+import training.data.records
+from photonic.beats import WINDOW
+from photonic.files import atomic_write
+from training.data.record_beats import RecordBeats, read_record_beats
+from training.data.records import Header
+
+_MAKERS = (
+    photonic.beats,
+    photonic.rhythm,
+    training.data.labels,
+    training.data.records,
+    training.data.record_beats,
+)
+_NAMES = tuple(field.name for field in fields(RecordBeats))
+# What reading an NPZ file raises when it is cut short, altered or of another layout.
+_DAMAGE = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def cache_directory() -> Path:
+    """``$PHOTONIC_CACHE``, else the user's cache folder of the platform."""
+    named = os.environ.get("PHOTONIC_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("photonic"))
+
+
+def cached_record_beats(
+    directory: Path,
+    header: Header,
+    channel: int,
+    *,
+    annotator: str = "atr",
+    cache: Path | None = None,
+    residual: bool = True,
+) -> RecordBeats:
+    """Beats of a record from the cache; read and stored where they are not there or damaged.
+
+    Args:
+        directory: folder of the record.
+        header: its header.
+        channel: index of the lead.
+        annotator: suffix of the annotation file.
+        cache: folder of the cache; :func:`cache_directory` if left out. It may be deleted at any
+            time, and where it cannot be written nothing is stored.
+        residual: whether the residuals are wanted; they are half of the bytes.
+
+    Raises:
+        DataError: a file of the record is missing or damaged, or a symbol is unknown.
+    """
+    key = _key(directory, header, channel, annotator)
+    path = (cache or cache_directory()) / f"{header.name}-{key}.npz"
+    found = _load(path, residual)
+    if found is None:
+        found = read_record_beats(directory, header, channel, annotator)
+        with suppress(OSError), atomic_write(path) as temporary:
+            np.savez(temporary, **{name: getattr(found, name) for name in _NAMES})
+    return found if residual else replace(found, residual=None)
+
+
+def _key(directory: Path, header: Header, channel: int, annotator: str) -> str:
+    digest = hashlib.sha256(f"{header.name} {channel} {annotator}".encode())
+    for module in _MAKERS:
+        digest.update(Path(inspect.getfile(module)).read_bytes())
+    for name in (f"{header.name}.hea", f"{header.name}.{annotator}", *header.signal_files):
+        path = directory / name
+        if path.is_file():  # a missing file is reported by the reader
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def _load(path: Path, residual: bool) -> RecordBeats | None:
+    wanted = [name for name in _NAMES if residual or name != "residual"]
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays: dict[str, Any] = {"residual": None} | {name: file[name] for name in wanted}
+        arrays |= {name: int(arrays[name]) for name in ("num_outside", "num_gaps")}
+        found = RecordBeats(**arrays)
+    except _DAMAGE:
+        return None
+    return found if found.beats.shape == (len(found.sample), WINDOW) else None

@@ -1,0 +1,99 @@
+"""The data of the ECG workload by its options: beats and split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.data.beatset import BeatSet, load_beats
+from training.data.labels import label_map
+from training.data.records import LeadChoice, list_records
+from training.data.splits import Split, plan_split
+
+
+class EcgDataOptions(BaseModel):
+    """What is read from a folder of WFDB records, and who trains, chooses and tests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    labels: Literal["seed-binary", "aami-binary", "aami-4", "aami-5"] = Field(
+        "aami-4", description="Label map."
+    )
+    split: Literal["seed", "seed-patient", "ds1-ds2", "by-record", "lists"] = Field(
+        "ds1-ds2",
+        description="Split; by-record for records of your own, lists with the three lists below.",
+    )
+    train_records: tuple[str, ...] = Field((), description="Records to train on (split lists).")
+    val_records: tuple[str, ...] = Field((), description="Records to choose on (split lists).")
+    test_records: tuple[str, ...] = Field((), description="Records to test on (split lists).")
+    lead: str = Field("MLII", min_length=1, description="Lead, by name or channel index.")
+    companion_lead: bool = Field(False, description="Read each record's other lead instead.")
+    resample: Literal[360] | None = Field(
+        None, description="Resample records at another rate to this one, in Hz."
+    )
+    keep_paced: bool = Field(
+        False, description="Keep records with paced beats; the AAMI maps leave them out."
+    )
+    escape_beats: Literal["N", "S"] = Field(
+        "N", description="Class of escape beats (e, j) in the AAMI maps."
+    )
+    annotator: str = Field("atr", min_length=1, description="Suffix of the annotation files.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcgData:
+    """Beats and who they are for."""
+
+    beats: BeatSet
+    split: Split
+
+
+def load_ecg(
+    directory: Path,
+    options: EcgDataOptions,
+    *,
+    seed: int,
+    residual: bool = False,
+    cache: Path | None = None,
+    on_record: Callable[[str], None] | None = None,
+) -> EcgData:
+    """Read the records that the split names and divide their beats.
+
+    Args:
+        directory: folder of WFDB records.
+        options: what to read.
+        seed: draws validation beats or folds where the split draws them.
+        residual: also load the residuals (channel 2).
+        cache: folder of the cache, the user's if left out.
+        on_record: called with the name of each record that is done.
+
+    Raises:
+        ConfigError: record lists that do not fit the split.
+        DataError: records that are missing, damaged or unfit; see :func:`load_beats`.
+    """
+    plan = plan_split(
+        options.split,
+        list_records(directory),
+        train=options.train_records,
+        val=options.val_records,
+        test=options.test_records,
+    )
+    beats = load_beats(
+        directory,
+        label_map(options.labels, escape=options.escape_beats),
+        records=plan.records,
+        lead=LeadChoice.parse(
+            options.lead, stand_ins=plan.stand_ins, companion=options.companion_lead
+        ),
+        resample=options.resample is not None,
+        annotator=options.annotator,
+        keep_paced=options.keep_paced,
+        residual=residual,
+        cache=cache,
+        on_record=on_record,
+    )
+    return EcgData(beats=beats, split=plan.resolve(beats, seed))
