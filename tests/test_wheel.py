@@ -1,9 +1,11 @@
-"""The wheel carries the four packages and nothing else."""
+"""The wheel carries the four packages and nothing else, and works where there is no checkout."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -48,3 +50,37 @@ def test_every_module_and_profile_of_the_checkout_is_in_it(members, repository):
 def test_no_tests_caches_or_data_are_in_it(members):
     odd = [name for name in members if not name.endswith((".py", ".toml", "py.typed"))]
     assert all(".dist-info/" in name for name in odd), odd
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """``bin`` folder of a fresh environment with the wheel.
+
+    The dependencies are those of the running environment, through a path entry, so that nothing
+    is downloaded. Path files inside that entry, such as the one of an editable install, have no
+    effect there: the packages can only come from the wheel.
+    """
+    environment = tmp_path_factory.mktemp("installed")
+    venv.create(environment, with_pip=False)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = environment / "bin" / "python"
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index"]
+    subprocess.run([*command, "--no-deps", "--quiet", wheel], check=True)
+    return environment / "bin"
+
+
+def run_elsewhere(command: list, folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_installed_wheel_lists_its_profiles_from_another_folder(installed, tmp_path, repository):
+    code = "import photonic, hw_profiles; print(photonic.__file__, hw_profiles.__file__)"
+    for origin in run_elsewhere([installed / "python", "-c", code], tmp_path).split():
+        assert not Path(origin).is_relative_to(repository)
+        assert Path(origin).is_relative_to(installed.parent)
+    listed = run_elsewhere([installed / "photonic", "profiles", "list"], tmp_path)
+    for profile in (repository / "hw_profiles").glob("*.toml"):
+        assert profile.stem in listed
