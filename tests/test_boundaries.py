@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import photonic
+from photonic.cli.main import COMMANDS
 
 PERIPHERAL = {"brevitas", "onnx", "onnxruntime", "wfdb", "pandas", "matplotlib"}
 HEAVY = PERIPHERAL | {"torch", "scipy", "sklearn"}
@@ -56,6 +57,11 @@ def test_the_core_loads_torch_and_nothing_peripheral():
 
 def test_help_loads_nothing_heavy():
     assert not loaded_by(HELP) & (HEAVY | {"numpy", "pydantic", "rich"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_loads_no_torch(command):
+    assert not loaded_by(f"from photonic.cli.main import run; run(['{command}', '--help'])") & HEAVY
 
 
 @pytest.mark.parametrize("name", photonic.__all__)
