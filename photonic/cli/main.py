@@ -162,8 +162,9 @@ def error_message(error: Exception) -> str | None:
         return _usage_message(error)
     if isinstance(error, ModuleNotFoundError):
         return _missing_module_message(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{error.strerror}"
     return None
 
 

@@ -97,6 +97,11 @@ def test_an_error_of_the_file_system_names_the_file(photonic, failing):
     assert photonic("fail") == (2, "", "photonic: error: /results: Permission denied\n")
 
 
+def test_a_full_disk_is_one_line(photonic, failing):
+    failing(OSError(28, "No space left on device"))
+    assert photonic("fail") == (2, "", "photonic: error: No space left on device\n")
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
