@@ -48,7 +48,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m benchmarks $(ARGS)
+	set -e; for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" $(ARGS); done
 
 wheel: setup
 	$(BIN)/python -m build --wheel --no-isolation
