@@ -9,7 +9,7 @@ import torch
 from photonic.errors import ConfigError
 from photonic.execute import run_float
 from photonic.layers import MAX_GAIN, ConstrainedLinear, scale_to_unit
-from photonic.students import SegmentConfig, segment_student
+from photonic.students import PatchConfig, SegmentConfig, patch_student, segment_student
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -111,3 +111,21 @@ def test_every_parameter_gets_a_finite_gradient():
 def test_impossible_shapes_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         segment_student(SegmentConfig(**{"num_classes": 2, **options}), generator())
+
+
+def test_the_patch_student_is_as_specified_and_computes_its_program():
+    student = patch_student(PatchConfig(num_classes=2), generator()).eval()
+    inputs = {
+        "beat": torch.rand(9, 360, 2, generator=generator(1)) * 2 - 1,
+        "rhythm": torch.rand(9, 2, 4, generator=generator(2)) * 2 - 1,
+    }
+    program = student.program()
+    blocks = program.blocks(4, 4)
+    assert sum(p.numel() for p in student.parameters()) == 393
+    assert len(blocks) == 23
+    assert sum(b.applied_per_beat for b in blocks) == 315
+    with torch.no_grad():
+        logits, features = student(inputs)
+    assert features.shape == (9, 4)
+    expected = run_float(program, {k: v.numpy() for k, v in inputs.items()})
+    assert np.abs(logits.numpy() - expected).max() < 1e-5
