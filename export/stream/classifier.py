@@ -1,0 +1,101 @@
+"""From the window of a beat to its class, with a clock beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter_ns
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.stream.beat import Fault, StreamedBeat
+from export.stream.features import BeatFeatures
+from export.stream.floor import identity_graph
+from export.stream.peaks import Peak
+from export.stream.quality import SignalRange, window_fault
+from export.stream.runner import BeatRunner
+from photonic.decision import Decision
+from photonic.program import Input
+
+_US_PER_NS = 1e-3
+
+
+class BeatClassifier:
+    """Features, graph and decision of one beat after the other.
+
+    Args:
+        graph: serialised ONNX model, float or quantised.
+        inputs: its inputs.
+        decision: from its logits to a class.
+        causal: the student does without the next R peak.
+        signal_range: range of the converter, where it is known.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        inputs: Sequence[Input],
+        decision: Decision,
+        *,
+        causal: bool = False,
+        signal_range: SignalRange | None = None,
+    ) -> None:
+        self._runner = BeatRunner(graph, inputs)
+        self._floor = BeatRunner(identity_graph(inputs), inputs)
+        self._features = BeatFeatures(inputs, self._runner.inputs, causal=causal)
+        self._decision = decision
+        self._signal_range = signal_range
+        self.needs_next_peak = self._features.needs_next_peak
+
+    def restart(self) -> None:
+        """Forget every beat: what comes next is another record."""
+        self._features.restart()
+
+    def skip(self, peak: Peak, fault: Fault, decided_at: int) -> StreamedBeat:
+        """A beat without a window."""
+        self._features.skip(peak.sample)
+        return StreamedBeat(
+            sample=peak.sample, known_at=peak.known_at, decided_at=decided_at, fault=fault
+        )
+
+    def classify(
+        self, window: NDArray[np.float64], peak: Peak, next_r_peak: int | None, decided_at: int
+    ) -> StreamedBeat:
+        """Class of a beat, or the fault of its signal.
+
+        Args:
+            window: (360,) samples around the R peak, NaN where missing.
+            peak: its R peak.
+            next_r_peak: the one after it, where it is needed and known.
+            decided_at: samples that have to have arrived for this.
+        """
+        started = perf_counter_ns()
+        fault = window_fault(window, self._signal_range)
+        if fault is not None:
+            return self.skip(peak, fault, decided_at)
+        self._features.fill(window, peak.sample, next_r_peak)
+        filled = perf_counter_ns()
+        self._runner.run()
+        inferred = perf_counter_ns()
+        logits = self._runner.output[0]
+        label = int(self._decision(logits))
+        decided = perf_counter_ns()
+        return StreamedBeat(
+            sample=peak.sample,
+            known_at=peak.known_at,
+            decided_at=decided_at,
+            label=label,
+            logits=tuple(logits.tolist()),
+            preprocess_us=(filled - started) * _US_PER_NS,
+            inference_us=(inferred - filled) * _US_PER_NS,
+            total_us=(decided - started) * _US_PER_NS,
+            floor_us=self._time_floor(),
+        )
+
+    def _time_floor(self) -> float:
+        """Microseconds of the identity graph on the input of the last beat."""
+        for name, buffer in self._floor.inputs.items():
+            np.copyto(buffer, self._runner.inputs[name])
+        started = perf_counter_ns()
+        self._floor.run()
+        return (perf_counter_ns() - started) * _US_PER_NS

@@ -1,0 +1,81 @@
+"""The figures of a stream: decisions, faults, time per beat, agreement with annotations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from export.stream.annotated import DetectionScore
+from export.stream.beat import StreamedBeat
+from photonic.beats import FS_HZ
+
+_PERCENTILES = (50, 90, 99)
+
+
+def summarise(
+    beats: Sequence[StreamedBeat],
+    classes: Sequence[str],
+    *,
+    num_samples: int,
+    seconds: float,
+    deadline_us: float,
+) -> dict[str, Any]:
+    """The JSON object of ``photonic stream`` without the comparison with a reference.
+
+    Times are microseconds per classified beat: ``latency_us`` the graph alone, beside ``floor_us``,
+    the identity graph on the same input; ``preprocess_us`` window and features; ``total_us`` both
+    and the decision, which is what has the deadline. Delays are samples after the R peak.
+
+    Args:
+        beats: the streamed beats.
+        classes: class names.
+        num_samples: length of the stream at 360 Hz.
+        seconds: wall time that the stream took.
+        deadline_us: time that a beat may take.
+    """
+    classified = [beat for beat in beats if beat.label is not None]
+    total = [beat.total_us for beat in classified]
+    floor = [beat.floor_us for beat in classified]
+    # The floor is measured between the beats and is no part of the work.
+    busy_seconds = max(seconds - sum(floor) * 1e-6, 1e-9)
+    decisions = Counter(classes[beat.label] for beat in classified if beat.label is not None)
+    faults = Counter(beat.fault.value for beat in beats if beat.fault is not None)
+    return {
+        "num_beats": len(beats),
+        "num_classified": len(classified),
+        "decisions": {name: decisions[name] for name in classes},
+        "unclassified": dict(sorted(faults.items())),
+        "latency_us": percentiles([beat.inference_us for beat in classified]),
+        "floor_us": percentiles(floor),
+        "preprocess_us": percentiles([beat.preprocess_us for beat in classified]),
+        "total_us": percentiles(total),
+        "deadline_us": deadline_us,
+        "missed_deadlines": sum(value > deadline_us for value in total),
+        "beats_per_second": len(beats) / busy_seconds,
+        "times_real_time": num_samples / FS_HZ / busy_seconds,
+        "detector_delay_samples": percentiles([b.known_at - b.sample for b in beats]),
+        "decision_delay_samples": percentiles([b.decided_at - b.sample for b in classified]),
+    }
+
+
+def detection(score: DetectionScore) -> dict[str, Any]:
+    """JSON form of a detection score."""
+    return {
+        "sensitivity": score.sensitivity,
+        "ppv": score.ppv,
+        "num_matched": score.num_matched,
+        "num_missed": score.num_missed,
+        "num_extra": score.num_extra,
+    }
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float | None]:
+    """Median, 90th and 99th percentile and maximum; None without values."""
+    if not values:
+        return dict.fromkeys([*(f"p{p}" for p in _PERCENTILES), "max"])
+    found = np.percentile(values, _PERCENTILES)
+    named = {f"p{p}": round(float(v), 3) for p, v in zip(_PERCENTILES, found, strict=True)}
+    return {**named, "max": round(float(max(values)), 3)}
