@@ -133,7 +133,9 @@ def read_header(directory: Path, name: str) -> Header:
     try:
         header = wfdb.rdheader(str(directory / name))
     except _WFDB_ERRORS as error:
-        raise DataError(f"{path} is not a readable WFDB header ({error}): get it again") from error
+        raise DataError(
+            f"{path} is not a readable WFDB header ({_line(error)}): get it again"
+        ) from error
     if isinstance(header, wfdb.MultiRecord):
         raise DataError(f"{path} is a multi-segment record: write it as one segment first")
     if not header.n_sig or not header.sig_len or not header.fs:
@@ -188,8 +190,8 @@ def read_signal(directory: Path, header: Header, channel: int) -> NDArray[np.flo
         path = directory / header.signal_files[0]
         raise DataError(
             f"{path} ({path.stat().st_size} bytes) is not the {header.num_samples} samples x "
-            f"{len(header.leads)} leads that its header promises ({error}): cut short or damaged; "
-            "get the file again"
+            f"{len(header.leads)} leads that its header promises ({_line(error)}): cut "
+            "short or damaged; get the file again"
         ) from error
     return np.asarray(signals, dtype=np.float64)[:, 0]
 
@@ -212,7 +214,7 @@ def read_annotations(directory: Path, header: Header, annotator: str = "atr") ->
         annotation = wfdb.rdann(str(directory / header.name), annotator)
     except _WFDB_ERRORS as error:
         raise DataError(
-            f"{path} is not a readable WFDB annotation file ({error}): get it again"
+            f"{path} is not a readable WFDB annotation file ({_line(error)}): get it again"
         ) from error
     ticks = np.asarray(annotation.sample, dtype=np.int64)
     # A code without a symbol comes back as NaN.
@@ -236,3 +238,7 @@ def to_beat_rate(signal: NDArray[np.float64], fs_hz: float) -> NDArray[np.float6
     # The filter starts from zero at both ends: without its offset the signal does not jump there.
     offset = np.median(signal[finite]) if finite.any() else 0.0
     return resample_poly(signal - offset, ratio.numerator, ratio.denominator) + offset
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
