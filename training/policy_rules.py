@@ -83,7 +83,8 @@ def find_collapse(
     """
     if not options.detect_collapse:
         return None
-    found = binary_collapse(metrics, options) or class_collapse(metrics, never_predicted, options)
+    # The class rules name classes, so they speak first where there are three or more.
+    found = class_collapse(metrics, never_predicted, options) or binary_collapse(metrics, options)
     if found and found.direction == "common" and not options.collapse_to_negative:
         return None
     return found
