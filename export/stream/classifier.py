@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from export.stream.beat import Fault, StreamedBeat
 from export.stream.features import BeatFeatures
-from export.stream.floor import identity_graph
 from export.stream.peaks import Peak
 from export.stream.quality import SignalRange, window_fault
 from export.stream.runner import BeatRunner
+from export.wire import identity_model
 from photonic.decision import Decision
 from photonic.program import Input
 
@@ -41,7 +41,9 @@ class BeatClassifier:
         signal_range: SignalRange | None = None,
     ) -> None:
         self._runner = BeatRunner(graph, inputs)
-        self._floor = BeatRunner(identity_graph(inputs), inputs)
+        self._floor = BeatRunner(
+            identity_model((i.name, i.tokens, i.channels) for i in inputs), inputs
+        )
         self._features = BeatFeatures(inputs, self._runner.inputs, causal=causal)
         self._decision = decision
         self._signal_range = signal_range

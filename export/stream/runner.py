@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore
 
+from export.runtime import open_session
 from photonic.errors import BundleError
 from photonic.program import Input
 
-# onnxruntime's errors share no base class but Exception.
-_REFUSALS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
 _WARM_UP_RUNS = 50  # the first calls plan memory and fill caches
 _ELEMENT_TYPES = {
     "tensor(float)": np.float32,
@@ -56,7 +46,7 @@ class BeatRunner:
     __slots__ = ("_binding", "_outputs", "_session", "inputs", "output")
 
     def __init__(self, graph: bytes, inputs: Sequence[Input]) -> None:
-        self._session = _session(graph)
+        self._session = open_session(graph)
         found = {i.name for i in self._session.get_inputs()}
         wanted = {i.name for i in inputs}
         if found != wanted:
@@ -87,15 +77,3 @@ class BeatRunner:
                 info.name, "cpu", 0, element, buffer.shape, buffer.ctypes.data
             )
         return buffers
-
-
-def _session(graph: bytes) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except _REFUSALS as error:
-        raise BundleError(f"onnxruntime refuses the graph: {error}") from error

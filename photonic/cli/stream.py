@@ -16,9 +16,9 @@ from photonic.files import atomic_write_text
 
 if TYPE_CHECKING:
     import numpy as np
-    from export.bundle import Bundle
     from numpy.typing import NDArray
 
+    from export.bundle import Bundle
     from export.stream.annotated import AnnotatedBeats
     from export.stream.classifier import BeatClassifier
     from export.stream.quality import SignalRange
@@ -89,15 +89,16 @@ def stream(
     (the floor), and the whole beat from its window to its class.
     """
     from export.bundle import read_bundle
-
     from export.stream.annotated import confusion, match
     from export.stream.peaks import AnnotatedPeaks
     from export.stream.pipeline import BeatStream, in_chunks, run_stream
     from export.stream.summary import summarise
     from export.stream.writers import beat_to_line, write_annotations
+    from training.data.labels import label_map
 
     opened = read_bundle(bundle)
-    classes, symbols = opened.manifest.classes, opened.manifest.label_map
+    classes = opened.manifest.classes
+    symbols = label_map(opened.manifest.label_map).symbols
     source = _read(record, lead or opened.manifest.preprocessing.get("lead", "MLII"), annotator)
     classifier = _classifier(opened, graph, source.signal_range)
     beat_stream = BeatStream(classifier, AnnotatedPeaks(source.beats.samples))
