@@ -1,0 +1,113 @@
+"""Device settings of every block, compiled for the profile, and the matrix they realise.
+
+The device models need torch (the extra ``train``); without it a bundle's settings can be read but
+not realised again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from export.formats import json_bytes, read_model
+from photonic.errors import BundleError
+from photonic.profile import HardwareProfile
+from photonic.program import Block
+
+
+class BlockSettings(BaseModel):
+    """``settings/NAME.json``: what to program, what it gives, and how far that is from the matrix.
+
+    ``error_frobenius`` is ‖W_realised − W‖ and ``relative_error`` that over ‖W‖ (0 for a zero
+    matrix); the realised matrix is that of a core without fabrication errors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    block: str
+    kind: str
+    settings: dict[str, Any]
+    dac_codes: dict[str, Any]
+    realised: list[list[float]]
+    error_frobenius: float
+    relative_error: float
+
+
+def compile_settings(blocks: Sequence[Block], profile: HardwareProfile) -> dict[str, BlockSettings]:
+    """Settings of each block on an ideal core of ``profile``.
+
+    Raises:
+        ProfileError: a kind that nobody registered.
+    """
+    from photonic.devices import device_for
+
+    device = device_for(profile)
+    wanted = np.stack([block.matrix for block in blocks])
+    settings = device.compile(wanted)
+    realised = device.realise(settings)[0].double().numpy()
+    return {
+        block.name: BlockSettings(
+            block=block.name,
+            kind=profile.kind,
+            settings={key: array[i].tolist() for key, array in settings.items()},
+            dac_codes=_dac_codes({key: array[i] for key, array in settings.items()}, profile),
+            realised=realised[i].tolist(),
+            error_frobenius=float(np.linalg.norm(realised[i] - block.matrix)),
+            relative_error=relative_error(realised[i], block.matrix),
+        )
+        for i, block in enumerate(blocks)
+    }
+
+
+def relative_error(realised: np.ndarray, wanted: np.ndarray) -> float:
+    """‖realised − wanted‖ / ‖wanted‖ (Frobenius); 0 for a zero matrix."""
+    size = float(np.linalg.norm(wanted))
+    return float(np.linalg.norm(realised - wanted)) / size if size else 0.0
+
+
+def _dac_codes(settings: Mapping[str, np.ndarray], profile: HardwareProfile) -> dict[str, Any]:
+    """Integer codes of the settings that are stored as codes: the weights of a generic core."""
+    converters = profile.converters()
+    if converters is None or "weight" not in settings:
+        return {}
+    return {"weight": converters.weight.codes(settings["weight"]).astype(np.int64).tolist()}
+
+
+def realise(made: Sequence[BlockSettings], profile: HardwareProfile) -> np.ndarray:
+    """The matrices that settings give on an ideal core, ``(blocks, rows, cols)`` float64.
+
+    Raises:
+        BundleError: settings that the device does not take.
+    """
+    from photonic.devices import device_for
+
+    names = made[0].settings.keys()
+    try:
+        arrays = {n: np.array([b.settings[n] for b in made], dtype=np.float32) for n in names}
+        return device_for(profile).realise(arrays)[0].double().numpy()
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise BundleError(f"settings/: not settings of kind {profile.kind!r}: {error}") from None
+
+
+def settings_files(made: Mapping[str, BlockSettings]) -> dict[str, bytes]:
+    """``settings/NAME.json`` of each block."""
+    return {
+        f"settings/{name}.json": json_bytes(settings.model_dump(mode="json"))
+        for name, settings in made.items()
+    }
+
+
+def read_settings(files: Mapping[str, bytes], block: str) -> BlockSettings:
+    """Inverse of :func:`settings_files` for one block.
+
+    Raises:
+        BundleError: missing, damaged, or of another block.
+    """
+    name = f"settings/{block}.json"
+    settings = read_model(files, name, BlockSettings)
+    if settings.block != block:
+        raise BundleError(f"{name}: settings of block {settings.block!r}")
+    return settings
