@@ -186,7 +186,8 @@ def _classifier(
 
 
 def _print(result: Mapping[str, Any]) -> None:
-    print_table(("class", "beats"), result["decisions"].items(), title=f"{result['record']}")
+    click.echo(f"{result['record']}, lead {result['lead']}")
+    print_table(("class", "beats"), result["decisions"].items())
     print_table(
         ("time per beat (µs)", "p50", "p90", "p99", "max"),
         [(label, *result[key].values()) for key, label in _TIMES.items()],
