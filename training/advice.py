@@ -73,18 +73,20 @@ def advise_before_training(plan: RebalancingPlan, options: ImbalanceOptions) -> 
                 ),
             )
         )
+    # Weights have mean 1, so their size says nothing: what counts is the ratio to the lightest.
+    ratios = [weight / min(plan.class_weights) for weight in plan.class_weights]
     heavy = [
-        f"{name} {weight:.1f}"
-        for name, weight in zip(plan.class_names, plan.class_weights, strict=True)
-        if weight > LARGE_CLASS_WEIGHT
+        f"{name} {ratio:.1f}×"
+        for name, ratio in zip(plan.class_names, ratios, strict=True)
+        if ratio > LARGE_CLASS_WEIGHT
     ]
     if heavy:
         found.append(
             Advice(
                 code="large-class-weight",
                 message=(
-                    f"warning: class weight above {LARGE_CLASS_WEIGHT:g}: {', '.join(heavy)}; "
-                    "lower class_weight_max_ratio or class_weight_power"
+                    f"warning: class weight above {LARGE_CLASS_WEIGHT:g}× the lightest: "
+                    f"{', '.join(heavy)}; lower class_weight_max_ratio or class_weight_power"
                 ),
             )
         )

@@ -253,7 +253,7 @@ def _weights_beside_sampler(
     mode = options.sampler_class_weights
     mild = np.sqrt(full) if mode == "sqrt" else np.ones_like(full)
     mild /= mild.mean()
-    stacked = full * multipliers
+    stacked = (full * multipliers)[multipliers > 0.0]
     message = (
         f"class weights reduced to {mode} beside the sampler (max/min "
         f"{full.max() / full.min():.1f} → {mild.max() / mild.min():.1f}): full ones on top would "

@@ -101,7 +101,7 @@ def expected_mix(counts: ArrayLike, multipliers: ArrayLike) -> FloatArray:
 def abnormal_share(counts: ArrayLike) -> float:
     """Share of samples that are not of class 0."""
     counts = np.asarray(counts, dtype=np.float64)
-    return float(1.0 - counts[0] / counts.sum()) if counts.sum() else 0.0
+    return float(counts[1:].sum() / counts.sum()) if counts.sum() else 0.0
 
 
 def multilabel_sample_weights(
