@@ -9,95 +9,40 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from photonic.errors import ProfileError
+from photonic.profile_sections import (
+    Core,
+    Drift,
+    Energy,
+    Heater,
+    InputStage,
+    Limits,
+    Noise,
+    Optics,
+    OutputStage,
+    Pcm,
+    Ring,
+    Section,
+    Timing,
+    Weight,
+)
 from photonic.quantize import Quantizer
 
 SCHEMA_VERSION = 1
 
-Bits = Annotated[int, Field(ge=2, le=16)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Provenance = Literal["reported", "derived", "estimated", "assumed"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Core(_Section):
-    """The optical core: one product of a ``cols``-vector with a ``rows × cols`` matrix."""
-
-    rows: int = Field(default=4, ge=1, le=1024)
-    cols: int = Field(default=4, ge=1, le=1024)
-    count: int = Field(default=1, ge=1, description="cores on the chip: matrices held at once")
-
-
-class Weight(_Section):
-    """Stored matrix elements."""
-
-    full_scale: Positive = 1.0
-    bits: Bits | None = None
-    programming_sigma: NonNegative = Field(
-        default=0.0, description="static error of each element, as a fraction of full_scale"
-    )
-
-
-class InputStage(_Section):
-    """DAC and modulator."""
-
-    full_scale: Positive = 1.0
-    bits: Bits | None = None
-    encoding: Literal["field", "intensity-differential", "intensity-offset"] = "field"
-    noise_sigma: NonNegative = Field(
-        default=0.0, description="per sample, as a fraction of full_scale"
-    )
-
-
-class OutputStage(_Section):
-    """Detector, electrical gain and ADC."""
-
-    full_scale: Positive = Field(default=4.0, description="after the gain")
-    bits: Bits | None = None
-    noise_sigma: NonNegative = Field(
-        default=0.0,
-        description="at the detector, before the gain, per sample, in units of weight × input",
-    )
-    gain_bits: Annotated[int, Field(ge=1, le=24)] = Field(
-        default=8, description="significand of the programmable gain"
-    )
-
-
-class Timing(_Section):
-    """Clock and delays."""
-
-    clock_ghz: Positive | None = None
-    time_of_flight_ns: NonNegative | None = None
-    reconfiguration_us: NonNegative | None = None
-
-
-class Limits(_Section):
-    """What the hardware check holds a model to."""
-
-    max_gain: Positive = 16.0
-    min_sqnr_db: float = Field(
-        default=6.0, description="least signal to quantisation noise of a matrix"
-    )
-    max_clip_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.05, description="share of ADC samples that may clip on real data"
-    )
-    min_activation_bits: Annotated[int, Field(ge=1)] = 4
-    latency_us: Positive | None = Field(default=None, description="budget of one beat")
-
-
-class HardwareProfile(_Section):
+class HardwareProfile(Section):
     """One photonic core and its converters; see the TOML files of ``hw_profiles``."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -109,7 +54,14 @@ class HardwareProfile(_Section):
     weight: Weight = Field(default_factory=Weight)
     input: InputStage = Field(default_factory=InputStage)
     output: OutputStage = Field(default_factory=OutputStage)
+    optics: Optics = Field(default_factory=Optics)
+    heater: Heater = Field(default_factory=Heater)
+    ring: Ring = Field(default_factory=Ring)
+    pcm: Pcm = Field(default_factory=Pcm)
+    noise: Noise = Field(default_factory=Noise)
+    drift: Drift = Field(default_factory=Drift)
     timing: Timing = Field(default_factory=Timing)
+    energy: Energy = Field(default_factory=Energy)
     limits: Limits = Field(default_factory=Limits)
     source: dict[str, str] = Field(
         default_factory=dict,
@@ -130,10 +82,52 @@ class HardwareProfile(_Section):
         return self
 
     @model_validator(mode="after")
-    def _intensity_needs_symmetric_optics(self) -> Self:
-        if self.kind == "mzi" and self.input.encoding != "field":
+    def _input_holds_together(self) -> Self:
+        stage = self.input
+        if self.kind == "mzi" and stage.encoding != "field":
             raise ValueError(
-                f"input.encoding {self.input.encoding!r}: a coherent mesh takes 'field' only"
+                f"input.encoding {stage.encoding!r}: a coherent mesh takes 'field' only"
+            )
+        if self.kind in ("mrr", "pcm") and stage.encoding == "field":
+            raise ValueError(
+                f"input.encoding 'field': kind {self.kind!r} adds powers; choose "
+                "'intensity-differential' or 'intensity-offset'"
+            )
+        if stage.predistortion and (stage.peak_attenuation or 0.0) < 2 / math.pi:
+            raise ValueError(
+                "input.predistortion: needs input.peak_attenuation of at least 2/π = 0.637; beyond "
+                "that the modulator's curve turns back and has no inverse"
+            )
+        if stage.dac_bits is not None and not (
+            stage.predistortion and stage.bits and stage.dac_bits >= stage.bits + 2
+        ):
+            raise ValueError(
+                f"input.dac_bits = {stage.dac_bits}: belongs to predistortion and must be at least "
+                "input.bits + 2"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _converter_is_no_better_than_its_bits(self) -> Self:
+        bits, effective = self.output.bits, self.output.effective_bits
+        if effective is not None and (bits is None or effective > bits):
+            raise ValueError(
+                f"output.effective_bits = {effective}: needs output.bits, and at most that"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_fit_the_free_spectral_range(self) -> Self:
+        ring = self.ring
+        if ring.free_spectral_range_nm is None or ring.spacing is None:
+            return self
+        if ring.half_linewidth_pm is None:
+            raise ValueError("ring.free_spectral_range_nm: needs ring.half_linewidth_pm beside it")
+        used_nm = self.core.cols * ring.spacing * ring.half_linewidth_pm / 1000
+        if used_nm > ring.free_spectral_range_nm:
+            raise ValueError(
+                f"{self.core.cols} channels of ring.spacing take {used_nm:.3g} nm, more than "
+                f"ring.free_spectral_range_nm = {ring.free_spectral_range_nm:g}"
             )
         return self
 
@@ -151,12 +145,28 @@ class HardwareProfile(_Section):
         dac_bits, weight_bits, adc_bits = (int(b or 0) for b in bits)
         return Converters(
             dac=Quantizer(bits=dac_bits, full_scale=self.input.full_scale, symmetric=symmetric),
-            weight=Quantizer(bits=weight_bits, full_scale=self.weight.full_scale),
+            weight=Quantizer(
+                bits=weight_bits,
+                full_scale=self.weight.full_scale,
+                symmetric=self.weight.symmetric,
+            ),
             adc=Quantizer(bits=adc_bits, full_scale=self.output.full_scale),
             gain_bits=self.output.gain_bits,
             rows=self.core.rows,
             cols=self.core.cols,
         )
+
+    def passes(self, *, nonnegative: bool = False) -> int:
+        """How often light passes the core for one product.
+
+        A coherent field with homodyne detection needs one pass. Powers have no sign: a differential
+        input takes two (one for a vector ``≥ 0``, or with doubled hardware), an offset input one,
+        from which the measured ``W·1`` is taken off. Columns of cells read in turn double it.
+        """
+        stage = self.input
+        differential = stage.encoding == "intensity-differential"
+        halves = 2 if differential and not (nonnegative or stage.doubled) else 1
+        return halves * (2 if self.pcm.columns_in_turn else 1)
 
     def with_value(self, key: str, value: Any) -> HardwareProfile:
         """A copy with one value changed, named by ``section.key``.
@@ -184,7 +194,7 @@ class HardwareProfile(_Section):
         return [
             f"{n}.{key}"
             for n, section in sections.items()
-            if isinstance(section, _Section)
+            if isinstance(section, Section)
             for key in type(section).model_fields
         ]
 
