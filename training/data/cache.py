@@ -97,7 +97,8 @@ def _key(directory: Path, header: Header, channel: int, annotator: str) -> str:
 def _load(path: Path, residual: bool) -> RecordBeats | None:
     wanted = [name for name in _NAMES if residual or name != "residual"]
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load leaves a file that is no archive open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays: dict[str, Any] = {"residual": None} | {name: file[name] for name in wanted}
         arrays |= {name: int(arrays[name]) for name in ("num_outside", "num_gaps")}
         found = RecordBeats(**arrays)

@@ -66,7 +66,7 @@ def load_ecg(
     Args:
         directory: folder of WFDB records.
         options: what to read.
-        seed: draws validation beats or folds where the split draws them.
+        seed: draws the validation beats of split seed.
         residual: also load the residuals (channel 2).
         cache: folder of the cache, the user's if left out.
         on_record: called with the name of each record that is done.

@@ -66,7 +66,7 @@ class SplitPlan:
         name: name in the registry.
         train: records to train and choose on.
         test: records to test on.
-        folds: validation records of each fold; empty where they are drawn.
+        folds: validation records of each fold; empty where the beats decide.
         random_beats: validation is a random, stratified 20 % of the training beats.
         stand_ins: record -> lead that stands in where the wanted lead is missing.
         note: what a report must say about it.
@@ -90,7 +90,7 @@ class SplitPlan:
 
         Args:
             beats: the beats of its records.
-            seed: draws validation beats, or folds where the plan names none.
+            seed: draws the validation beats of a plan with ``random_beats``.
 
         Raises:
             DataError: no beats to train or to validate on, or a class without a training beat.
@@ -101,7 +101,7 @@ class SplitPlan:
             train, val = _random_share(beats, selection, seed)
         else:
             named = tuple(beats.of_records(fold) for fold in self.folds)
-            folds = tuple(fold for fold in named if len(fold)) or _drawn(beats, selection, seed)
+            folds = tuple(fold for fold in named if len(fold)) or _balanced(beats, selection)
             val = folds[0]
             train = np.setdiff1d(selection, val)
         _check(self.name, beats, train, val)
@@ -185,9 +185,9 @@ def plan_split(
 ) -> SplitPlan:
     """The plan of this name over the records of a folder.
 
-    ``by-record`` takes any folder: the last third of its records tests, the folds of the others
-    are drawn. ``lists`` takes the records named in ``train``, ``val`` and ``test``; without ``val``
-    the folds are drawn.
+    ``by-record`` takes any folder: the last third of its records tests, the others make folds.
+    ``lists`` takes the records named in ``train``, ``val`` and ``test``; without ``val`` those to
+    train on make folds.
 
     Args:
         name: one of :data:`SPLITS`.
@@ -231,7 +231,7 @@ def _by_record(available: tuple[str, ...]) -> SplitPlan:
         name="by-record",
         train=available[:-num_test],
         test=available[-num_test:],
-        note="the last third of the records tests, validation by drawn records; records of one "
+        note="the last third of the records tests, validation by records; records of one "
         "patient must not fall on both sides",
     )
 
@@ -269,8 +269,8 @@ def _random_share(beats: BeatSet, selection: Indices, seed: int) -> tuple[Indice
     return np.sort(train), np.sort(val)
 
 
-def _drawn(beats: BeatSet, selection: Indices, seed: int) -> tuple[Indices, ...]:
-    """Folds of whole records with similar class shares."""
+def _balanced(beats: BeatSet, selection: Indices) -> tuple[Indices, ...]:
+    """Folds of whole records with class shares as similar as can be; nothing is drawn."""
     record = beats.record[selection]
     num_folds = min(_NUM_FOLDS, len(np.unique(record)))
     if num_folds < 2:
@@ -282,8 +282,8 @@ def _drawn(beats: BeatSet, selection: Indices, seed: int) -> tuple[Indices, ...]
     # A class with fewer beats than folds cannot be spread; it goes wherever its record goes.
     counts = np.bincount(label)
     strata = np.where(counts[label] < num_folds, counts.argmax(), label)
-    folds = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-    return tuple(selection[val] for _, val in folds.split(strata, strata, record))
+    folds = StratifiedGroupKFold(num_folds).split(strata, strata, record)
+    return tuple(selection[val] for _, val in folds)
 
 
 def _check(name: str, beats: BeatSet, train: Indices, val: Indices) -> None:
