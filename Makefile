@@ -1,7 +1,7 @@
 # Every target does the set-up it needs; a second set-up costs nothing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
-OUT    ?= runs/demo
+OUT    ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -13,7 +13,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 help:
 	@echo "make setup        create $(VENV) with everything"
-	@echo "make demo         the whole chain on synthetic records, into $(OUT)"
+	@echo "make demo         the whole chain on synthetic records, into a new folder of runs/"
 	@echo "make test         the fast tests          make test-slow  the slow ones"
 	@echo "make lint         style, types, boundaries make format     apply the style"
 	@echo "make bench        benchmarks              make wheel      build the wheel into dist/"
