@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -106,9 +105,16 @@ class ConstrainedLinear(nn.Module):
         return raw if self.scale is None else self.scale * torch.tanh(raw)
 
     def values(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Weight ``(out, in)``, bias ``(out,)`` and gain ``()`` in use."""
+        """Weight ``(out, in)``, bias ``(out,)`` and gain ``()`` in use, as a chip holds them.
+
+        A free layer is brought into [-1, 1] by its largest magnitude, which goes to the gain.
+        """
         gain = MAX_GAIN * torch.sigmoid(self.raw_gain) if self.learn_gain else self.raw_gain
-        return self._used(self.raw_weight), self._used(self.raw_bias), gain
+        weight, bias = self._used(self.raw_weight), self._used(self.raw_bias)
+        if self.scale is not None:
+            return weight, bias, gain
+        size = torch.maximum(weight.detach().abs().max(), bias.detach().abs().max()).clamp(1e-12)
+        return weight / size, bias / size, gain * size
 
     def forward(self, x: Tensor, core: Core | None = None) -> Tensor:
         """``(..., in_features) → (..., out_features)`` on ``core`` (exact by default)."""
@@ -116,17 +122,9 @@ class ConstrainedLinear(nn.Module):
 
     @torch.no_grad()
     def to_layer(self, name: str) -> Layer:
-        """The values in use, for a program; free ones are brought into [-1, 1] by the gain."""
-        weight, bias, gain = (v.detach().cpu() for v in self.values())
-        size = 1.0
-        if self.scale is None:
-            size = max(float(weight.abs().max()), float(bias.abs().max()), 1e-12)
-        return Layer(
-            name=name,
-            matrix=(weight / size).numpy().astype(np.float32),
-            bias=(bias / size).numpy().astype(np.float32),
-            gain=float(gain) * size,
-        )
+        """The values in use, for a program."""
+        weight, bias, gain = (value.detach().cpu() for value in self.values())
+        return Layer(name=name, matrix=weight.numpy(), bias=bias.numpy(), gain=float(gain))
 
 
 _EXACT = ExactCore()

@@ -1,0 +1,265 @@
+"""Choosing epochs, weights and a decision: from learners to a trained student.
+
+With a random validation share there is one learner, and the weights of its best epoch are kept.
+With patient-wise folds there is one learner per fold; in every epoch their out-of-fold scores are
+pooled and choose epoch and decision, and a last learner then replays the same plans on all
+selection samples up to the chosen epoch. One epoch is one :meth:`Fit.step`; between two steps the
+whole state can be written down and read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from photonic.decision import Decision
+from photonic.students import Student
+from training.judge import Scored, judge, policy_to_log, scores_to_dict
+from training.loop import Drawing, EpochPlan, EpochStats, Learner
+from training.optim import Plateau
+from training.policy import PolicyActions, PolicyState, actions_for, start
+from training.problem import BATCHES, WEIGHTS, Problem, Progress, Stage, seeded
+from training.rebalancing import loss_weights, plan_rebalancing, sampling_multipliers
+
+TRAIN_PROBE = 8192
+"""About how many training samples are scored after an epoch, for the curves."""
+
+
+class Fit:
+    """Training as a sequence of epochs.
+
+    Args:
+        problem: what to learn.
+        advance: called with 1 after every optimiser step.
+    """
+
+    def __init__(self, problem: Problem, advance: Callable[[int], None] = lambda _: None) -> None:
+        self.problem, self.advance = problem, advance
+        split = problem.split
+        self.label = problem.samples.label.cpu().numpy()
+        self.folds = split.folds or (split.val,)
+        self.validation = np.concatenate(self.folds)
+        learned = split.selection if split.folds else split.train
+        counts = np.bincount(self.label[learned], minlength=len(problem.classes))
+        self.rebalancing = plan_rebalancing(counts, problem.classes, problem.imbalance)
+        self.chosen: list[Progress] = []
+        self.refitting, self.done = False, False
+        self._enter(refitting=False, policy=start(problem.imbalance)[0])
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the next epoch belongs to."""
+        return self.problem.stages[self.number]
+
+    @property
+    def student(self) -> Student:
+        """The trained student, once done."""
+        return self.learners[0].student
+
+    @property
+    def decision(self) -> Decision:
+        """The chosen decision, once done."""
+        decision = self.chosen[-1].decision
+        assert decision is not None
+        return decision
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch, all learners together."""
+        return sum(learner.steps for learner in self.learners)
+
+    def step(self) -> dict[str, Any]:
+        """One epoch; returns what the log says about it."""
+        begun = perf_counter()
+        record = self._replayed_epoch() if self.refitting else self._chosen_epoch()
+        return {**record, "seconds": perf_counter() - begun}
+
+    def _chosen_epoch(self) -> dict[str, Any]:
+        progress, optim = self.progress, self.problem.optim
+        plan = self._plan(actions_for(progress.policy, self.problem.imbalance))
+        stats = [learner.train_epoch(plan, self.advance) for learner in self.learners]
+        logits = np.concatenate(
+            [m.predict(fold) for m, fold in zip(self.learners, self.folds, strict=True)]
+        )
+        seen, unseen = (logits, self.label[self.validation]), self._unseen()
+        verdict = judge(self.problem, seen, unseen, progress.policy)
+        record = {
+            **self._trained(plan, stats, verdict.decision, unseen),
+            "val": scores_to_dict(verdict.decision, seen),
+            **policy_to_log(verdict),
+        }
+        if verdict.score > progress.best_score:
+            self.best = [learner.weights() for learner in self.learners]
+            self.pooled = logits
+            progress = replace(
+                progress,
+                best_epoch=progress.epoch,
+                best_score=verdict.score,
+                decision=verdict.decision,
+                waited=-1,
+            )
+        self.progress = replace(
+            progress,
+            epoch=progress.epoch + 1,
+            waited=0 if verdict.actions.reset_early_stopping else progress.waited + 1,
+            plateau=progress.plateau.after(
+                verdict.loss, patience=optim.plateau_patience, factor=optim.plateau_factor
+            ),
+            policy=verdict.policy,
+            plans=(*progress.plans, plan),
+        )
+        if self._stops():
+            self._choose()
+        return record
+
+    def _replayed_epoch(self) -> dict[str, Any]:
+        plans, number = self.chosen[self.number].plans, self.progress.epoch
+        stats = [self.learners[0].train_epoch(plans[number], self.advance)]
+        record = self._trained(plans[number], stats, self.decision, self._unseen())
+        self.progress = replace(self.progress, epoch=number + 1)
+        if number + 1 == len(plans):
+            self.best = [self.learners[0].weights()]
+            self._next_stage()
+        return record
+
+    def _trained(
+        self,
+        plan: EpochPlan,
+        stats: list[EpochStats],
+        decision: Decision,
+        unseen: Scored | None,
+    ) -> dict[str, Any]:
+        """What the log says about the training side of an epoch, and the trace on test records."""
+        learner = self.learners[0]
+        probe = learner.index[:: max(1, len(learner.index) // TRAIN_PROBE)].cpu().numpy()
+        record: dict[str, Any] = {
+            "event": "epoch",
+            "phase": "refit" if self.refitting else "choose",
+            "stage": self.stage.name,
+            **asdict(plan),
+            "train_loss": float(np.mean([s.loss for s in stats])),
+            "grad_norms": dict(stats[0].grad_norms),
+            "train": scores_to_dict(decision, (learner.predict(probe), self.label[probe])),
+        }
+        if unseen is not None:
+            record["generalisation"] = scores_to_dict(decision, unseen)
+        return record
+
+    def _stops(self) -> bool:
+        progress, patience = self.progress, self.problem.imbalance.selection.early_stop_patience
+        if progress.epoch >= self.stage.max_epochs:
+            return True
+        return progress.epoch >= self.stage.min_epochs and progress.waited >= patience
+
+    def _choose(self) -> None:
+        """End a stage of choosing: its plans up to the best epoch are what counts."""
+        progress = self.progress
+        self.chosen.append(replace(progress, plans=progress.plans[: progress.best_epoch + 1]))
+        self._next_stage()
+
+    def _next_stage(self) -> None:
+        if self.number + 1 < len(self.problem.stages):
+            self._begin(self.number + 1)
+        elif self.problem.split.folds and not self.refitting:
+            self._enter(refitting=True, policy=self.progress.policy)
+        else:
+            for learner, weights in zip(self.learners, self.best, strict=True):
+                learner.parameters.load(weights)
+            self.done = True
+
+    def _enter(self, *, refitting: bool, policy: PolicyState) -> None:
+        """Fresh learners for choosing or for the refit, at the first stage."""
+        problem, split = self.problem, self.problem.split
+        self.refitting = refitting
+        if refitting:
+            indices = [split.selection]
+        elif split.folds:
+            indices = [split.fold(k).train for k in range(len(split.folds))]
+        else:
+            indices = [split.train]
+        self.learners = [
+            Learner(
+                problem.build(seeded(problem.seed, WEIGHTS)).to(problem.samples.label.device),
+                problem.samples,
+                index,
+                problem.objective,
+                problem.optim,
+                seeded(problem.seed, BATCHES, len(problem.split.folds) if refitting else k),
+            )
+            for k, index in enumerate(indices)
+        ]
+        self.best = [learner.weights() for learner in self.learners]
+        self.progress = Progress(plateau=Plateau(lr=0.0), policy=policy)
+        self._begin(0)
+
+    def _begin(self, number: int) -> None:
+        """Begin stage ``number`` from the best weights so far."""
+        self.number = number
+        for learner, weights in zip(self.learners, self.best, strict=True):
+            learner.student.core = self.stage.core()
+            learner.restart(weights)
+        self.progress = Progress(plateau=Plateau(lr=self.stage.lr), policy=self.progress.policy)
+
+    def _plan(self, actions: PolicyActions) -> EpochPlan:
+        options, stage = self.problem.imbalance, self.stage
+        kind = self.rebalancing.sampler_kind if actions.sampler_on else "off"
+        drawing: Drawing = "weighted"
+        if kind in ("off", "shuffle"):
+            drawing = "shuffle"
+        elif kind == "balanced_batches":
+            drawing = "balanced"
+        return EpochPlan(
+            epoch=self.progress.epoch,
+            num_epochs=stage.max_epochs,
+            schedule=stage.schedule,
+            lr=self.progress.plateau.lr if stage.schedule == "plateau" else stage.lr,
+            class_weights=tuple(loss_weights(self.rebalancing, actions, options).tolist()),
+            multipliers=tuple(sampling_multipliers(self.rebalancing, actions, options).tolist()),
+            drawing=drawing,
+        )
+
+    def _unseen(self) -> Scored | None:
+        """Logits (mean over the learners) and labels of the test samples, for the trace."""
+        test = self.problem.split.test
+        several = len(self.learners) > 1 and not self.problem.imbalance.uses_unseen_records
+        if several or not len(test):
+            return None
+        logits = np.mean([learner.predict(test) for learner in self.learners], axis=0)
+        return logits, self.label[test]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Everything that the next epoch depends on, as JSON and as tensors."""
+        tensors = {"pooled": torch.from_numpy(self.pooled)} if hasattr(self, "pooled") else {}
+        for k, (learner, best) in enumerate(zip(self.learners, self.best, strict=True)):
+            tensors |= {f"{k}.{name}": x for name, x in learner.state().items()}
+            tensors[f"{k}.best"] = best
+        plain = {
+            "refitting": self.refitting,
+            "number": self.number,
+            "done": self.done,
+            "progress": self.progress.to_dict(),
+            "chosen": [progress.to_dict() for progress in self.chosen],
+        }
+        return plain, tensors
+
+    def load_state(self, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state`."""
+        self.chosen = [Progress.from_dict(data) for data in plain["chosen"]]
+        progress = Progress.from_dict(plain["progress"])
+        self._enter(refitting=plain["refitting"], policy=progress.policy)
+        self._begin(plain["number"])
+        self.progress, self.done = progress, plain["done"]
+        self.best = [tensors[f"{k}.best"] for k in range(len(self.learners))]
+        for k, learner in enumerate(self.learners):
+            prefix = f"{k}."
+            learner.load_state(
+                {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+            )
+        if "pooled" in tensors:
+            self.pooled = tensors["pooled"].numpy()

@@ -1,0 +1,215 @@
+"""The inner loop: one model, tensors in memory, an epoch of indices drawn at once.
+
+Nothing here knows of a workload, of files or of a terminal. What an epoch does is decided
+elsewhere and handed in as an :class:`EpochPlan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from photonic.students import Student
+from training.config import OptimOptions
+from training.optim import FlatParameters, build_optimizer, learning_rates
+from training.samplers import balanced_indices, shuffled_indices, weighted_indices
+
+Drawing = Literal["shuffle", "weighted", "balanced"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochPlan:
+    """What one epoch does.
+
+    Attributes:
+        epoch: its number within its stage, from 0.
+        num_epochs: most epochs that the stage may have, the length of a one-cycle schedule.
+        schedule: learning rate over time, as in :class:`OptimOptions`.
+        lr: learning rate, or its peak.
+        class_weights: weight of each class in the loss.
+        multipliers: how much more often than in a plain shuffle each class is drawn.
+        drawing: how the epoch's indices are drawn.
+    """
+
+    epoch: int
+    num_epochs: int
+    schedule: str
+    lr: float
+    class_weights: tuple[float, ...]
+    multipliers: tuple[float, ...]
+    drawing: Drawing = "shuffle"
+
+
+class Objective(Protocol):
+    """The loss of a batch."""
+
+    def __call__(
+        self, logits: Tensor, features: Tensor, batch: Tensor, class_weights: Tensor
+    ) -> Tensor:
+        """Scalar loss of the samples whose indices are ``batch``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Inputs by name ``(n, tokens, channels)`` and labels ``(n,)``, on the training device."""
+
+    inputs: Mapping[str, Tensor]
+    label: Tensor
+
+    def to(self, device: torch.device | str) -> Samples:
+        """The same samples on ``device``."""
+        inputs = {name: x.to(device) for name, x in self.inputs.items()}
+        return Samples(inputs=inputs, label=self.label.to(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochStats:
+    """Mean training loss, and the root mean square gradient norm of every module."""
+
+    loss: float
+    grad_norms: Mapping[str, float] = field(default_factory=dict)
+
+
+class Learner:
+    """A student, its optimiser and its random stream.
+
+    Args:
+        student: is trained in place.
+        samples: every sample; ``index`` says which of them are learned from.
+        index: indices of the training samples.
+        objective: the loss.
+        options: optimiser, batch size, clipping, averaging.
+        generator: draws the batches; on the CPU whatever the device is.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        samples: Samples,
+        index: np.ndarray,
+        objective: Objective,
+        options: OptimOptions,
+        generator: torch.Generator,
+    ) -> None:
+        self.student, self.samples, self.objective = student, samples, objective
+        self.options, self.generator = options, generator
+        self.index = torch.as_tensor(index, device=samples.label.device)
+        self.label = samples.label[self.index].cpu().numpy()
+        self.steps = max(1, round(len(index) / options.batch_size))
+        self.parameters = FlatParameters(student)
+        self.average = self.parameters.value.detach().clone()
+        self.optimizer = build_optimizer(self.parameters, options)
+
+    def restart(self, weights: Tensor) -> None:
+        """Begin anew from these weights, with a fresh optimiser."""
+        self.parameters.load(weights)
+        self.average.copy_(weights)
+        self.optimizer = build_optimizer(self.parameters, self.options)
+
+    def train_epoch(
+        self, plan: EpochPlan, advance: Callable[[int], None] = lambda _: None
+    ) -> EpochStats:
+        """One epoch; ``advance(1)`` is called after every step."""
+        batches = self.index[self._draw(plan).to(self.index.device)]
+        label, inputs = self.samples.label, self.samples.inputs
+        weights = torch.tensor(plan.class_weights, dtype=torch.float32, device=label.device)
+        rates = learning_rates(plan.schedule, plan.lr, plan.epoch, plan.num_epochs, self.steps)
+        parameters, group = self.parameters, self.optimizer.param_groups[0]
+        total = torch.zeros((), device=label.device)
+        squares = torch.zeros_like(parameters.value)
+        self.student.train()
+        for batch, lr in zip(batches, rates.tolist(), strict=True):
+            parameters.zero_grad()
+            logits, features = self.student({name: x[batch] for name, x in inputs.items()})
+            loss = self.objective(logits, features, batch, weights)
+            loss.backward()
+            with torch.no_grad():
+                squares.addcmul_(parameters.grad, parameters.grad)
+                total += loss.detach()
+            parameters.clip_grad(self.options.clip_norm)
+            group["lr"] = lr
+            self.optimizer.step()
+            if self.options.ema_decay:
+                self.average.lerp_(parameters.value.detach(), 1.0 - self.options.ema_decay)
+            advance(1)
+        return EpochStats(
+            loss=float(total) / len(batches),
+            grad_norms=parameters.by_module(squares / len(batches)),
+        )
+
+    def weights(self) -> Tensor:
+        """A copy of the weights to keep: the averaged ones where averaging is on."""
+        kept = self.average if self.options.ema_decay else self.parameters.value.detach()
+        return kept.clone()
+
+    def predict(self, index: np.ndarray | Tensor) -> np.ndarray:
+        """Logits ``(len(index), classes)`` of the weights to keep, without dropout."""
+        current = self.parameters.value.detach().clone()
+        self.parameters.load(self.weights())
+        logits = predict(self.student, self.samples.inputs, index)
+        self.parameters.load(current)
+        return logits
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next epoch depends on."""
+        adam = self.optimizer.state_dict()["state"].get(0, {})
+        return {
+            "value": self.parameters.value.detach().clone(),
+            "average": self.average.clone(),
+            "generator": self.generator.get_state(),
+            **{f"optimizer.{name}": torch.as_tensor(x).clone() for name, x in adam.items()},
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state`."""
+        self.restart(state["value"])
+        self.average.copy_(state["average"])
+        self.generator.set_state(state["generator"].cpu())
+        prefix = "optimizer."
+        adam = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+        if adam:
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": {0: adam}, "param_groups": groups})
+
+    def _draw(self, plan: EpochPlan) -> Tensor:
+        size = self.options.batch_size
+        if plan.drawing == "balanced":
+            return balanced_indices(self.label, self.steps, size, self.generator)
+        if plan.drawing == "weighted":
+            weights = np.asarray(plan.multipliers)[self.label]
+            return weighted_indices(weights, self.steps, size, self.generator)
+        return shuffled_indices(len(self.label), self.steps, size, self.generator)
+
+
+@torch.no_grad()
+def predict(
+    student: Student,
+    inputs: Mapping[str, Tensor],
+    index: np.ndarray | Tensor | None = None,
+    *,
+    batch_size: int = 2048,
+) -> np.ndarray:
+    """Logits ``(n, classes)``, float32, of the student as it stands, without dropout.
+
+    Args:
+        student: the model; its training mode is left as it was.
+        inputs: each input by name, ``(n, tokens, channels)``.
+        index: which samples; all of them if left out.
+        batch_size: samples at once.
+    """
+    count = len(next(iter(inputs.values())))
+    chosen = torch.arange(count) if index is None else torch.as_tensor(index)
+    was_training = student.training
+    student.eval()
+    parts = [
+        student({name: x[part.to(x.device)] for name, x in inputs.items()})[0].cpu().numpy()
+        for part in chosen.split(batch_size)
+    ]
+    student.train(was_training)
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

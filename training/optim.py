@@ -1,0 +1,126 @@
+"""Optimiser over one flat vector of parameters, and learning rates over time.
+
+The students have a few hundred parameters in two dozen tensors: handled one by one, clipping and
+updating them costs more than the arithmetic. All of them therefore live in one vector, of which
+the module's parameters and their gradients are views; saving, averaging and comparing weights then
+is one tensor too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.config import OptimOptions
+
+
+class FlatParameters:
+    """The learned parameters of a module as views of one vector, with their gradients.
+
+    Args:
+        module: its parameters that require a gradient move into :attr:`value` and stay there.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        self.value = nn.Parameter(torch.cat([p.detach().reshape(-1) for _, p in named]))
+        self.value.grad = torch.zeros_like(self.value)
+        self.slices: dict[str, slice] = {}
+        start = 0
+        for name, parameter in named:
+            stop = start + parameter.numel()
+            parameter.data = self.value.data[start:stop].view_as(parameter)
+            parameter.grad = self.value.grad[start:stop].view_as(parameter)
+            self.slices[name] = slice(start, stop)
+            start = stop
+
+    @property
+    def grad(self) -> Tensor:
+        """Gradient of the loss, as one vector."""
+        assert self.value.grad is not None
+        return self.value.grad
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero, in place so that the views stay views."""
+        self.grad.zero_()
+
+    def clip_grad(self, max_norm: float) -> None:
+        """Scale the gradient down to the norm ``max_norm``; 0 leaves it."""
+        if max_norm:
+            nn.utils.clip_grad_norm_(self.value, max_norm)
+
+    @torch.no_grad()
+    def load(self, value: Tensor) -> None:
+        """Copy a vector into the parameters."""
+        self.value.copy_(value)
+
+    def by_module(self, squares: Tensor) -> dict[str, float]:
+        """Root of the sum of ``squares`` (one per parameter) for each module that has any."""
+        sums: dict[str, float] = {}
+        for name, where in self.slices.items():
+            module = name.rpartition(".")[0]
+            sums[module] = sums.get(module, 0.0) + float(squares[where].sum())
+        return {name: math.sqrt(value) for name, value in sums.items()}
+
+
+def build_optimizer(parameters: FlatParameters, options: OptimOptions) -> torch.optim.Optimizer:
+    """Adam or AdamW, fused, over the one vector."""
+    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    return kind([parameters.value], lr=options.lr, weight_decay=options.weight_decay, fused=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau:
+    """State of a learning rate that drops when the loss stops falling.
+
+    As ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with its default relative threshold of 1e-4,
+    but without an optimiser: one rate may serve several models, and it resumes from JSON.
+    """
+
+    lr: float
+    best: float = math.inf
+    waited: int = 0
+
+    def after(self, loss: float, *, patience: int, factor: float) -> Plateau:
+        """The state after an epoch with this validation loss."""
+        if loss < self.best * (1.0 - 1e-4):
+            return replace(self, best=loss, waited=0)
+        if self.waited < patience:
+            return replace(self, waited=self.waited + 1)
+        return replace(self, lr=self.lr * factor, waited=0)
+
+
+def learning_rates(schedule: str, lr: float, epoch: int, num_epochs: int, steps: int) -> np.ndarray:
+    """Learning rate of every step of an epoch; ``lr`` is the rate, or the peak of ``onecycle``."""
+    if schedule == "onecycle":
+        return one_cycle(lr, epoch, num_epochs, steps)
+    return np.full(steps, lr)
+
+
+def one_cycle(peak: float, epoch: int, num_epochs: int, steps: int) -> np.ndarray:
+    """Learning rate of every step of an epoch: up to ``peak`` over 30 %, then down, both cosines.
+
+    The one-cycle policy (Smith and Topin, "Super-convergence", 2018) with the constants of
+    ``torch.optim.lr_scheduler.OneCycleLR``: from peak/25 to peak to peak/250 000.
+
+    Args:
+        peak: the largest rate.
+        epoch: number of the epoch, from 0.
+        num_epochs: epochs of the whole cycle.
+        steps: steps of an epoch.
+    """
+    total = num_epochs * steps
+    step = np.arange(epoch * steps, (epoch + 1) * steps)
+    top = max(0.3 * total - 1.0, 1e-9)
+    start, end = peak / 25.0, peak / 25.0 / 1e4
+
+    def cosine(low: float, high: float, share: np.ndarray) -> np.ndarray:
+        return high + (low - high) * (1.0 + np.cos(np.pi * np.clip(share, 0.0, 1.0))) / 2.0
+
+    rising = cosine(start, peak, step / top)
+    falling = cosine(peak, end, (step - top) / max(total - 1.0 - top, 1e-9))
+    return np.where(step <= top, rising, falling)

@@ -1,0 +1,131 @@
+"""What is to be learned and where learning stands: plain data, without a word about its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from photonic.decision import Decision
+from photonic.layers import Core
+from photonic.students import Student
+from training.config import OptimOptions
+from training.data.splits import Split
+from training.loop import EpochPlan, Objective, Samples
+from training.optim import Plateau
+from training.options import ImbalanceOptions
+from training.policy import PolicyState, state_from_dict, state_to_dict
+
+WEIGHTS, BATCHES = 0, 1
+
+
+def seeded(seed: int, purpose: int, part: int = 0) -> torch.Generator:
+    """An independent stream for each purpose of one seed."""
+    state = np.random.SeedSequence((seed, purpose, part)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of training with one core.
+
+    Attributes:
+        name: ``float``, or the hardware profile whose bits are trained with.
+        core: what a product goes through; a new one per learner.
+        lr: learning rate, or its peak.
+        schedule: of the learning rate.
+        max_epochs: most epochs.
+        min_epochs: epochs before early stopping may act.
+    """
+
+    name: str
+    core: Callable[[], Core]
+    lr: float
+    schedule: str
+    max_epochs: int
+    min_epochs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Samples, student, loss and the rules by which weights and decision are chosen.
+
+    Attributes:
+        samples: every sample, on the training device.
+        classes: their names, the normal one first.
+        split: who trains, chooses and tests.
+        imbalance: rebalancing, thresholds, selection.
+        optim: optimiser and schedule.
+        stages: float first, then with the hardware's bits.
+        build: a fresh student from a generator.
+        objective: the loss.
+        seed: of weights and batches.
+    """
+
+    samples: Samples
+    classes: tuple[str, ...]
+    split: Split
+    imbalance: ImbalanceOptions
+    optim: OptimOptions
+    stages: tuple[Stage, ...]
+    build: Callable[[torch.Generator], Student]
+    objective: Objective
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a stage stands.
+
+    Attributes:
+        epoch: epochs done.
+        best_epoch: number of the best one, -1 before the first.
+        best_score: its selection score.
+        waited: epochs since then, or since early stopping was reset.
+        plateau: the learning rate.
+        policy: state of the rebalancing policy.
+        decision: decision of the best epoch.
+        plans: what every epoch did.
+    """
+
+    epoch: int = 0
+    best_epoch: int = -1
+    best_score: float = -np.inf
+    waited: int = 0
+    plateau: Plateau
+    policy: PolicyState
+    decision: Decision | None = None
+    plans: tuple[EpochPlan, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_score": self.best_score,
+            "waited": self.waited,
+            "plateau": asdict(self.plateau),
+            "policy": state_to_dict(self.policy),
+            "decision": None if self.decision is None else self.decision.to_dict(),
+            "plans": [asdict(plan) for plan in self.plans],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Progress:
+        """Inverse of :meth:`to_dict`."""
+        decision = data["decision"]
+        return cls(
+            **{name: data[name] for name in ("epoch", "best_epoch", "best_score", "waited")},
+            plateau=Plateau(**data["plateau"]),
+            policy=state_from_dict(data["policy"]),
+            decision=None if decision is None else Decision.from_dict(decision),
+            plans=tuple(_plan_from_dict(plan) for plan in data["plans"]),
+        )
+
+
+def _plan_from_dict(data: Mapping[str, Any]) -> EpochPlan:
+    sequences = {name: tuple(data[name]) for name in ("class_weights", "multipliers")}
+    return EpochPlan(**{**data, **sequences})

@@ -1,0 +1,88 @@
+"""From configuration and data to a problem that a fit can solve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from photonic.errors import ConfigError
+from photonic.layers import Core, ExactCore
+from photonic.profile import load_profile
+from training.config import RunConfig
+from training.loop import Objective, Samples
+from training.losses import build_loss
+from training.problem import Problem, Stage
+from training.workloads import Dataset, task_of, workload
+
+
+def build_problem(name: str, config: RunConfig, data: Dataset) -> Problem:
+    """What is to be learned, from configuration and data.
+
+    Raises:
+        ConfigError: a device that this machine lacks, or a profile without bits.
+        ProfileError: no such profile, or a bad one.
+    """
+    device = torch.device(config.optim.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {config.optim.device!r}: this machine has no CUDA device")
+    samples = Samples(
+        inputs={n: torch.from_numpy(np.ascontiguousarray(x)) for n, x in data.inputs.items()},
+        label=torch.from_numpy(data.label),
+    ).to(device)
+    build, imbalance = workload(name).build, config.imbalance(task_of(data.classes))
+    return Problem(
+        samples=samples,
+        classes=data.classes,
+        split=data.split,
+        imbalance=imbalance,
+        optim=config.optim,
+        stages=_stages(config),
+        build=lambda generator: build(config, len(data.classes), generator),
+        objective=_objective(samples, build_loss(imbalance)),
+        seed=config.seed,
+    )
+
+
+def _objective(samples: Samples, loss: Callable[..., torch.Tensor]) -> Objective:
+    def objective(
+        logits: torch.Tensor,
+        features: torch.Tensor,
+        batch: torch.Tensor,
+        class_weights: torch.Tensor,
+    ) -> torch.Tensor:
+        return loss(logits, samples.label[batch], class_weights)
+
+    return objective
+
+
+def _stages(config: RunConfig) -> tuple[Stage, ...]:
+    optim, hardware = config.optim, config.hardware
+    first = Stage(
+        name="float",
+        core=ExactCore,
+        lr=optim.lr,
+        schedule=optim.schedule,
+        max_epochs=optim.max_epochs,
+        min_epochs=optim.min_epochs,
+    )
+    if hardware.profile is None:
+        return (first,)
+    profile = load_profile(hardware.profile)
+
+    def core() -> Core:
+        from training.quantized import BrevitasCore  # takes a second to import
+
+        return BrevitasCore(profile).to(optim.device)
+
+    core()
+    second = Stage(
+        name=profile.name,
+        core=core,
+        lr=hardware.qat_lr,
+        schedule="plateau",
+        max_epochs=hardware.qat_epochs,
+        min_epochs=hardware.qat_epochs,
+    )
+    return first, second

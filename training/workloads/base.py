@@ -1,0 +1,95 @@
+"""What a workload is: data, student and defaults. Loop, run directory and metrics know only this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from photonic.students import Student
+from training.config import RunConfig, resolve_config
+from training.data.splits import Split
+from training.options import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Samples of a workload in memory.
+
+    Attributes:
+        inputs: each program input by name, float32 ``(n, tokens, channels)`` in [-1, 1].
+        label: class index ``(n,)``.
+        record: name of the record (patient, table, …) of each sample, ``(n,)``.
+        sample: where in the record, ``(n,)``.
+        classes: class names, the normal one first.
+        split: who trains, chooses and tests.
+        labels: name of the label map.
+        contract: what an input is, for whoever feeds the exported model.
+        baseline_features: features ``(n, k)`` by the name of the baseline that sees only them.
+        facts: what the start of the log says about the data.
+    """
+
+    inputs: Mapping[str, np.ndarray]
+    label: np.ndarray
+    record: np.ndarray
+    sample: np.ndarray
+    classes: tuple[str, ...]
+    split: Split
+    labels: str
+    contract: Mapping[str, Any]
+    baseline_features: Mapping[str, np.ndarray] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def subset(self, name: str) -> np.ndarray:
+        """Indices of ``train``, ``val``, ``test`` or ``all``; with folds, ``val`` is all of them."""
+        if name == "all":
+            return np.arange(len(self.label))
+        if name == "val" and self.split.folds:
+            return self.split.selection
+        if name == "train" and self.split.folds:
+            return self.split.selection
+        return {"train": self.split.train, "val": self.split.val, "test": self.split.test}[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One kind of task: how its data is read and its student built.
+
+    Attributes:
+        name: ``photonic train NAME``.
+        config: its configuration.
+        recipes: defaults by recipe, by leaf name.
+        classes: class names from the options given, before any data is read.
+        load: the data; the second argument is called with the name of each source that is done.
+        build: a fresh student for that many classes.
+    """
+
+    name: str
+    config: type[RunConfig]
+    recipes: Mapping[str, Mapping[str, Any]]
+    classes: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    load: Callable[[Any, Callable[[str], None]], Dataset]
+    build: Callable[[Any, int, torch.Generator], Student]
+
+    def resolve(self, given: Mapping[str, Any]) -> RunConfig:
+        """The complete configuration from what the user gave, by leaf name.
+
+        Raises:
+            ConfigError: unknown names, bad values or contradictions.
+        """
+        classes = self.classes(given)
+        return resolve_config(
+            self.config,
+            given,
+            task=task_of(classes),
+            num_classes=len(classes),
+            recipes=self.recipes,
+        )
+
+
+def task_of(classes: tuple[str, ...]) -> Task:
+    """The kind of task that these classes make."""
+    return Task.BINARY if len(classes) == 2 else Task.FOUR_CLASS
