@@ -78,7 +78,7 @@ def advise_before_training(plan: RebalancingPlan, options: ImbalanceOptions) -> 
     heavy = [
         f"{name} {ratio:.1f}×"
         for name, ratio in zip(plan.class_names, ratios, strict=True)
-        if ratio > LARGE_CLASS_WEIGHT
+        if ratio > LARGE_CLASS_WEIGHT + 1e-9
     ]
     if heavy:
         found.append(

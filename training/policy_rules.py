@@ -15,6 +15,8 @@ import numpy as np
 from photonic.errors import DataError
 from training.options import PolicyOptions
 
+_SHARES = ("miss", "fpr", "unseen_miss", "unseen_fpr", "plain_miss", "plain_fpr")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochMetrics:
@@ -23,6 +25,9 @@ class EpochMetrics:
     ``miss`` and ``fpr`` are shares in [0, 1] or None where the side has no samples; ``confusion``
     has true classes in rows and predicted ones in columns, class 0 being the normal one.
     ``unseen_*`` are the same figures on selection records of other patients, where there are any.
+    ``plain_*`` are those at the decision that nothing was fitted to (0.5, or argmax): a threshold
+    swept every epoch hides a net that gives everybody nearly the same probability, so the collapse
+    rule prefers these.
 
     Raises:
         DataError: a share outside [0, 1] or NaN, or a confusion matrix that is not square or does
@@ -35,9 +40,11 @@ class EpochMetrics:
     class_names: tuple[str, ...] = ()
     unseen_miss: float | None = None
     unseen_fpr: float | None = None
+    plain_miss: float | None = None
+    plain_fpr: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("miss", "fpr", "unseen_miss", "unseen_fpr"):
+        for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
                 raise DataError(f"epoch metric {name} is {value}: expected a share in [0, 1]")
@@ -92,20 +99,20 @@ def find_collapse(
 
 def binary_collapse(metrics: EpochMetrics, options: PolicyOptions) -> Collapse | None:
     """Everything called abnormal, or everything called normal."""
-    if metrics.miss is None or metrics.fpr is None:
+    miss = metrics.miss if metrics.plain_miss is None else metrics.plain_miss
+    fpr = metrics.fpr if metrics.plain_fpr is None else metrics.plain_fpr
+    if miss is None or fpr is None:
         return None
     high, low = options.collapse_high, options.collapse_low
-    if metrics.fpr > high and metrics.miss < low:
+    if fpr > high and miss < low:
         return Collapse(
             "rare",
-            f"collapse to positive (FPR {metrics.fpr:.2f} > {high:g}, "
-            f"miss {metrics.miss:.2f} < {low:g})",
+            f"collapse to positive (FPR {fpr:.2f} > {high:g}, miss {miss:.2f} < {low:g})",
         )
-    if metrics.miss > high and metrics.fpr < low:
+    if miss > high and fpr < low:
         return Collapse(
             "common",
-            f"collapse to negative (miss {metrics.miss:.2f} > {high:g}, "
-            f"FPR {metrics.fpr:.2f} < {low:g})",
+            f"collapse to negative (miss {miss:.2f} > {high:g}, FPR {fpr:.2f} < {low:g})",
         )
     return None
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -37,6 +37,7 @@ def split(pairs: list) -> tuple[np.ndarray, np.ndarray]:
     return np.array(scores) / 8.0, np.array(labels, dtype=int)
 
 
+@settings(max_examples=40)
 @given(SCORED, st.floats(0.0, 1.0))
 def test_binary_figures_are_those_of_scikit_learn(pairs, threshold):
     scores, labels = split(pairs)
@@ -70,6 +71,7 @@ def test_what_one_class_alone_cannot_tell_is_none():
     json.dumps(asdict(only_normal), allow_nan=False)
 
 
+@settings(max_examples=40)
 @given(CLASSES)
 def test_confusion_and_macro_figures_are_those_of_scikit_learn(pairs):
     labels, called = (np.array(column) for column in zip(*pairs, strict=True))

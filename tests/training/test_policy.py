@@ -219,6 +219,14 @@ def test_two_present_classes_may_be_the_only_two_predicted():
     assert find_collapse(metrics, (0,) * 4, resolve("four-class").policy) is None
 
 
+def test_a_swept_threshold_does_not_hide_a_collapse():
+    options = resolve("binary", preset="balanced")
+    hidden = EpochMetrics(miss=0.5, fpr=0.5, plain_miss=0.0, plain_fpr=1.0)
+    assert phases(options, [HEALTHY, hidden])[-1] is Phase.COOLDOWN
+    fine = EpochMetrics(miss=0.0, fpr=1.0, plain_miss=0.1, plain_fpr=0.1)
+    assert phases(options, [HEALTHY, fine])[-1] is Phase.WARMUP
+
+
 def test_flags_are_said_once_while_they_last():
     dead = EpochMetrics.from_confusion(
         [[90, 0, 5, 5], [10, 0, 0, 0], [1, 0, 9, 0], [0, 0, 1, 3]], NAMES
