@@ -54,12 +54,10 @@ class OptimOptions(Section):
     plateau_patience: int = Field(
         default=3,
         ge=0,
-        description="Epochs without a better validation loss before the rate drops.",
+        description="Epochs without a lower loss before the rate drops.",
     )
     plateau_factor: float = Field(default=0.5, gt=0, lt=1, description="What the rate drops by.")
-    clip_norm: float = Field(
-        default=1.0, ge=0, description="Largest gradient norm; 0 does not clip."
-    )
+    clip_norm: float = Field(default=1.0, ge=0, description="Largest gradient norm; 0: no limit.")
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="Decay of the averaged weights that are kept; 0: none."
     )
@@ -76,7 +74,7 @@ class HardwareOptions(Section):
     qat_epochs: int = Field(
         default=15,
         ge=1,
-        description="Epochs of fine-tuning with the profile's bits, after the others.",
+        description="Epochs of fine-tuning with these bits, at the end.",
     )
     qat_lr: float = Field(default=1e-3, gt=0, le=1, description="Learning rate of those epochs.")
 
@@ -91,7 +89,7 @@ class RunConfig(Section):
         default=1.0,
         ge=0,
         le=3,
-        description="Scales weights, sampler boost and distillation of the preset.",
+        description="Scales the preset's rebalancing and distillation.",
     )
     optim: OptimOptions = OptimOptions()
     hardware: HardwareOptions = HardwareOptions()

@@ -1,4 +1,4 @@
-"""What a workload is: data, student and defaults. Loop, run directory and metrics know only this."""
+"""What a workload is: data, student and defaults; loop and run directory know only this."""
 
 from __future__ import annotations
 
@@ -44,12 +44,14 @@ class Dataset:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def subset(self, name: str) -> np.ndarray:
-        """Indices of ``train``, ``val``, ``test`` or ``all``; with folds, ``val`` is all of them."""
+        """Indices of ``train``, ``val``, ``test`` or ``all``.
+
+        With folds every selection sample trains the final student and validates one of the fold
+        students, so it is in ``train`` and in ``val``.
+        """
         if name == "all":
             return np.arange(len(self.label))
-        if name == "val" and self.split.folds:
-            return self.split.selection
-        if name == "train" and self.split.folds:
+        if name != "test" and self.split.folds:
             return self.split.selection
         return {"train": self.split.train, "val": self.split.val, "test": self.split.test}[name]
 

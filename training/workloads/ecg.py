@@ -41,15 +41,11 @@ class EcgStudent(Section):
     use_value_constraint: bool = Field(
         default=True, description="Hold weights and biases within the constraint scale."
     )
-    constraint_scale: float = Field(
-        default=1.0, gt=0, le=1, description="Bound of weights and biases."
-    )
+    constraint_scale: float = Field(default=1.0, gt=0, le=1, description="Bound of the values.")
     free_head: bool = Field(default=False, description="Leave the head's weights unbounded.")
     learn_gain: bool = Field(default=True, description="Learn one electrical gain per layer.")
     initial_gain: float = Field(default=2.0, gt=0, lt=8, description="Learned gains start here.")
-    head_gain: float = Field(
-        default=4.0, gt=0, lt=8, description="The head's learned gain starts here."
-    )
+    head_gain: float = Field(default=4.0, gt=0, lt=8, description="The head's gain starts here.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout after each layer.")
 
 
