@@ -7,6 +7,7 @@ were written. :func:`open_bundle` is for those who judge it: ``check`` and ``ver
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -81,6 +82,12 @@ class Bundle:
             return parse_profile(read_json(self.files, PROFILE), where=PROFILE)
         except ProfileError as error:
             raise BundleError(str(error)) from None
+
+    @property
+    def profile_hash(self) -> str:
+        """Hash of the profile as it was written, whatever keys a later release adds to profiles."""
+        canonical = json.dumps(read_json(self.files, PROFILE), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property
     def converters(self) -> Converters | None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from export.findings import Finding, finding
 from export.formats import json_bytes, read_model
-from photonic.errors import BundleError
+from photonic.errors import BundleError, PhotonicError
 from photonic.profile import HardwareProfile
-from photonic.program import Block
+from photonic.program import Block, Program
 
 
 class BlockSettings(BaseModel):
@@ -53,7 +54,7 @@ def compile_settings(blocks: Sequence[Block], profile: HardwareProfile) -> dict[
             block=block.name,
             kind=profile.kind,
             settings={key: array[i].tolist() for key, array in settings.items()},
-            dac_codes=_dac_codes({key: array[i] for key, array in settings.items()}, profile),
+            dac_codes=dac_codes({key: array[i] for key, array in settings.items()}, profile),
             realised=realised[i].tolist(),
             error_frobenius=float(np.linalg.norm(realised[i] - block.matrix)),
             relative_error=relative_error(realised[i], block.matrix),
@@ -68,12 +69,40 @@ def relative_error(realised: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(realised - wanted)) / size if size else 0.0
 
 
-def _dac_codes(settings: Mapping[str, np.ndarray], profile: HardwareProfile) -> dict[str, Any]:
+def check_settings(program: Program, profile: HardwareProfile) -> list[Finding]:
+    """Findings about what the compiled settings realise on an ideal core.
+
+    The error of a layer is held to the profile's least SQNR: to the chip it is the same whether the
+    weights' bits or the phases' bits cost the accuracy. Needs torch; says so where it is missing.
+    """
+    blocks = program.blocks(profile.core.rows, profile.core.cols)
+    try:
+        compiled = compile_settings(blocks, profile)
+    except (PhotonicError, ModuleNotFoundError) as error:
+        severity = "info" if isinstance(error, ModuleNotFoundError) else "error"
+        return [finding("SET002", severity, str(error), value=profile.kind)]
+    limit = 10.0 ** (-profile.limits.min_sqnr_db / 20.0)
+    findings = []
+    for layer in program.layers_in_order():
+        mine = [block for block in blocks if block.layer == layer.name]
+        wanted = np.stack([block.matrix for block in mine]).astype(np.float64)
+        realised = np.array([compiled[block.name].realised for block in mine])
+        error = relative_error(realised, wanted)
+        if error > limit:
+            what = f"realised with a relative error of {error:.3g}; the limit is {limit:.3g}"
+            findings.append(
+                finding("SET001", "error", what, layer=layer.name, value=error, limit=limit)
+            )
+    return findings
+
+
+def dac_codes(settings: Mapping[str, Any], profile: HardwareProfile) -> dict[str, Any]:
     """Integer codes of the settings that are stored as codes: the weights of a generic core."""
     converters = profile.converters()
     if converters is None or "weight" not in settings:
         return {}
-    return {"weight": converters.weight.codes(settings["weight"]).astype(np.int64).tolist()}
+    weight = np.asarray(settings["weight"], dtype=np.float64)
+    return {"weight": converters.weight.codes(weight).astype(np.int64).tolist()}
 
 
 def realise(made: Sequence[BlockSettings], profile: HardwareProfile) -> np.ndarray:

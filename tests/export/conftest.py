@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from export.bundle import Bundle, open_bundle
 from export.run_directory import read_run
-from export.write import bundle_files, write_bundle
+from export.write import write_bundle
 from photonic.decision import Decision
 from photonic.profile import HardwareProfile, load_profile
 from photonic.program import Activation, Concat, Input, Layer, Linear, Patch, Program

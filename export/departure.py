@@ -1,0 +1,71 @@
+"""Where two embodiments of a model part: every value of the program compared, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from export.bundle import FLOAT_MODEL, QUANTIZED_MODEL, Bundle
+from export.reexecute import FileArithmetic
+from export.runtime import metadata, open_session, run_tensors
+from export.wire import with_outputs
+from photonic.execute import FloatArithmetic, IntegerArithmetic, execute
+from photonic.program import Linear, Program, Step
+
+# Between values, where float32 has rounded less often than in the logits.
+TOLERANCE = 1e-5
+
+
+def first_departing_step(
+    bundle: Bundle, inputs: Mapping[str, np.ndarray], files: FileArithmetic | None
+) -> str | None:
+    """Name of the first layer (or digital step) whose values depart from the reference.
+
+    Args:
+        bundle: the bundle.
+        inputs: program inputs on which something departs; a few are enough.
+        files: the deployed model from stored codes and tables, to compare codes; ``None`` compares
+            the float graph.
+    """
+    program = bundle.program
+    if files is None:
+        reference = execute(inputs, program.steps, FloatArithmetic(layers=program.layers))
+        return _first(program, reference, _graph_values(bundle, inputs, quantized=False), TOLERANCE)
+    exact = IntegerArithmetic.of(program, files.converters)
+    reference = execute(inputs, program.steps, exact)
+    stored = _first(program, reference, execute(inputs, program.steps, files), 0.0)
+    return stored or _first(program, reference, _graph_values(bundle, inputs, quantized=True), 0.0)
+
+
+def _first(
+    program: Program,
+    reference: Mapping[str, np.ndarray],
+    other: Mapping[str, np.ndarray],
+    tolerance: float,
+) -> str | None:
+    for step in program.steps:
+        if step.out not in other:
+            continue
+        right = np.asarray(reference[step.out], dtype=np.float64)
+        difference = np.abs(np.asarray(other[step.out], np.float64).reshape(right.shape) - right)
+        if not bool((difference <= tolerance).all()):
+            return step_name(step)
+    return None
+
+
+def step_name(step: Step) -> str:
+    """The layer of a product, else the value that the step makes."""
+    return step.layer if isinstance(step, Linear) else step.out
+
+
+def _graph_values(
+    bundle: Bundle, inputs: Mapping[str, np.ndarray], *, quantized: bool
+) -> dict[str, np.ndarray]:
+    """Values of the program as a graph computes them, those that it still tells apart."""
+    model, where = bundle.model(quantized=quantized), (FLOAT_MODEL, QUANTIZED_MODEL)[quantized]
+    tensor_of = metadata(open_session(model, where=where)).get("tensors", {})
+    tensors = sorted(set(tensor_of.values()) - {spec.name for spec in bundle.program.inputs})
+    session = open_session(with_outputs(model, [t for t in tensors if t != "logits"]), where=where)
+    made = dict(zip(tensors, run_tensors(session, inputs, tensors), strict=True))
+    return {value: made[tensor] for value, tensor in tensor_of.items() if tensor in made}
