@@ -38,7 +38,7 @@ class Reference:
 
     ``inputs`` are float32 ``(n, tokens, channels)`` by name; ``logits`` float64 ``(n, classes)`` of
     the float model; ``codes`` int64 logit codes of the deployed one, where there is one; the
-    decisions are class indices; ``about`` holds label, record, sample where known.
+    decisions are class indices; ``about`` is whatever else training wrote of the sample.
     """
 
     inputs: dict[str, np.ndarray]
@@ -50,6 +50,21 @@ class Reference:
 
     def __len__(self) -> int:
         return len(self.logits)
+
+    @property
+    def label(self) -> np.ndarray | None:
+        """Class index of each sample ``(n,)``, where the run knew it."""
+        return self.about.get("label")
+
+    @property
+    def record(self) -> np.ndarray | None:
+        """Record that each sample comes from ``(n,)``, where the run knew it."""
+        return self.about.get("record")
+
+    @property
+    def sample(self) -> np.ndarray | None:
+        """Where in its record each sample lies ``(n,)``, where the run knew it."""
+        return self.about.get("sample")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ NumPy. Contradictions between files that no input shows are found by :mod:`expor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
@@ -62,6 +62,10 @@ class Parity:
         self.quantized_lsb_mismatches = (self.quantized_lsb_mismatches or 0) + graph
         before = self.matrix_reexecution_lsb_mismatches or 0
         self.matrix_reexecution_lsb_mismatches = before + files
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, with the keys that other programs rely on."""
+        return asdict(self)
 
     @property
     def verdict(self) -> Literal["pass", "fail"]:

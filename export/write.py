@@ -56,7 +56,7 @@ profile.json     the hardware profile the bundle was made for
 
 
 def bundle_files(run: Run, profile: HardwareProfile) -> dict[str, bytes]:
-    """Every file of the bundle of ``run`` for ``profile``, by name.
+    """Every file of the bundle of ``run`` for ``profile`` but the manifest, by name.
 
     Raises:
         ProgramError: a program that cannot run on the profile's converters.
@@ -81,12 +81,10 @@ def bundle_files(run: Run, profile: HardwareProfile) -> dict[str, bytes]:
         properties |= {"adc_step": converters.adc.step, "dac_step": converters.dac.step}
         files[QUANTIZED_MODEL] = quantized_model(program, converters, properties)
         files |= table_files(tables(program, deployed.layers, converters))
-    files = dict(sorted(files.items()))
-    files[MANIFEST] = json_bytes(_manifest(run, profile, files).model_dump(mode="json"))
-    return files
+    return dict(sorted(files.items()))
 
 
-def write_bundle(run: Run, profile: HardwareProfile, out: str | Path) -> None:
+def write_bundle(run: Run, profile: HardwareProfile, out: str | Path) -> Manifest:
     """Write the bundle to the folder ``out``, or to the zip file if it ends in ``.zip``.
 
     A bundle that is there already is replaced; a crash leaves the old one or none.
@@ -96,19 +94,21 @@ def write_bundle(run: Run, profile: HardwareProfile, out: str | Path) -> None:
         ProgramError, ProfileError: as :func:`bundle_files`.
     """
     target = Path(out)
-    if target.suffix == ".zip":
-        files = bundle_files(run, profile)
-        with atomic_write(target) as temporary:
-            _write_zip(files, temporary)
-        return
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
         raise ConfigError(f"{target} holds something that is no bundle; name another folder")
     files = bundle_files(run, profile)
+    manifest = _manifest(run, profile, files)
+    files[MANIFEST] = json_bytes(manifest.model_dump(mode="json"))
+    if target.suffix == ".zip":
+        with atomic_write(target) as temporary:
+            _write_zip(files, temporary)
+        return manifest
     with atomic_directory(target, replace=True) as temporary:
         for name, data in files.items():
             path = temporary / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
+    return manifest
 
 
 def _write_zip(files: Mapping[str, bytes], path: Path) -> None:
