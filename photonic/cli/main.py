@@ -53,7 +53,6 @@ COMMANDS: dict[str, Entry] = {
 EXTRA_OF_MODULE = {
     "torch": "train",
     "brevitas": "train",
-    "scipy": "train",
     "onnx": "train",
     "safetensors": "train",
     "sklearn": "train",
