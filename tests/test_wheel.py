@@ -41,14 +41,16 @@ def test_every_module_and_profile_of_the_checkout_is_in_it(members, repository):
     files = {
         str(path.relative_to(repository))
         for package in PACKAGES
-        for suffix in ("*.py", "*.toml", "py.typed")
+        for suffix in ("*.py", "*.toml", "py.typed", "*.schema.json")
         for path in (repository / package).rglob(suffix)
     }
     assert files - set(members) == set()
 
 
 def test_no_tests_caches_or_data_are_in_it(members):
-    odd = [name for name in members if not name.endswith((".py", ".toml", "py.typed"))]
+    odd = [
+        name for name in members if not name.endswith((".py", ".toml", "py.typed", ".schema.json"))
+    ]
     assert all(".dist-info/" in name for name in odd), odd
 
 
