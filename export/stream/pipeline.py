@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from export.stream.beat import Fault, StreamedBeat
 from export.stream.buffer import SampleBuffer
 from export.stream.classifier import BeatClassifier
+from export.stream.monitor import SignalMonitor
 from export.stream.peaks import Peak, PeakSource
+from export.stream.resample import Resampler
 from photonic.beats import FS_HZ, WINDOW
 from photonic.errors import DataError
 
@@ -23,23 +25,35 @@ class BeatStream:
     """Holds samples until a beat's window, and the R peak after it where needed, are there.
 
     Args:
-        classifier: from a window to a class.
+        classifier: from a window to a class; it forgets the beats of any stream before.
         peaks: where the R peaks come from.
+        resampler: brings what arrives to 360 Hz, where it has another rate.
+        monitor: counts the seconds with a fault.
     """
 
-    def __init__(self, classifier: BeatClassifier, peaks: PeakSource) -> None:
+    def __init__(
+        self,
+        classifier: BeatClassifier,
+        peaks: PeakSource,
+        *,
+        resampler: Resampler | None = None,
+        monitor: SignalMonitor | None = None,
+    ) -> None:
+        classifier.restart()
         self._classifier = classifier
         self._peaks = peaks
+        self._resampler = resampler
+        self._monitor = monitor
         self._samples = SampleBuffer()
         self._pending: deque[Peak] = deque()
 
     @property
     def num_samples(self) -> int:
-        """Samples seen so far."""
+        """Samples at 360 Hz seen so far."""
         return self._samples.end
 
     def push(self, samples: ArrayLike) -> list[StreamedBeat]:
-        """Take the next samples (n,) at 360 Hz, NaN where missing; return the beats now decided.
+        """Take the next samples (n,), NaN where missing; return the beats now decided.
 
         Raises:
             DataError: the samples have more than one dimension.
@@ -47,8 +61,7 @@ class BeatStream:
         chunk = np.asarray(samples, dtype=np.float64)
         if chunk.ndim != 1:
             raise DataError(f"samples have shape {chunk.shape}; (samples,) of one lead is allowed")
-        self._samples.append(chunk)
-        self._pending.extend(self._peaks.push(chunk))
+        self._take(chunk if self._resampler is None else self._resampler.push(chunk))
         beats = self._decide(at_end=False)
         oldest = self._samples.end - self._peaks.max_delay
         if self._pending:
@@ -58,8 +71,17 @@ class BeatStream:
 
     def finish(self) -> list[StreamedBeat]:
         """The beats that were still open; those whose window is incomplete get no class."""
+        if self._resampler is not None:
+            self._take(self._resampler.finish())
         self._pending.extend(self._peaks.finish())
         return self._decide(at_end=True)
+
+    def _take(self, samples: NDArray[np.float64]) -> None:
+        """Samples at 360 Hz."""
+        self._samples.append(samples)
+        if self._monitor is not None:
+            self._monitor.push(samples)
+        self._pending.extend(self._peaks.push(samples))
 
     def _decide(self, *, at_end: bool) -> list[StreamedBeat]:
         beats = []
@@ -95,13 +117,6 @@ class BeatStream:
             return self._pending[0].sample
         latest = peak.sample + _LONGEST_WAIT
         return latest if self._samples.end >= latest + self._peaks.max_delay else None
-
-
-def run_stream(stream: BeatStream, chunks: Iterable[ArrayLike]) -> Iterator[StreamedBeat]:
-    """Every beat of a whole stream, each as soon as it is decided."""
-    for chunk in chunks:
-        yield from stream.push(chunk)
-    yield from stream.finish()
 
 
 def in_chunks(signal: NDArray[np.float64], size: int) -> Iterator[NDArray[np.float64]]:

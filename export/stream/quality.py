@@ -34,6 +34,12 @@ class SignalRange:
             raise ConfigError(f"signal range {self.low} to {self.high}: low must lie below high")
 
 
+def at_rails(samples: NDArray[np.float64], signal_range: SignalRange) -> NDArray[np.bool_]:
+    """Which samples are at the lowest or the highest value of the converter."""
+    margin = _NEAR_RAIL * (signal_range.high - signal_range.low)
+    return (samples <= signal_range.low + margin) | (samples >= signal_range.high - margin)
+
+
 def window_fault(window: NDArray[np.float64], signal_range: SignalRange | None) -> Fault | None:
     """The fault of a window (360,), or None where it can be classified.
 
@@ -42,15 +48,13 @@ def window_fault(window: NDArray[np.float64], signal_range: SignalRange | None) 
     """
     if not np.isfinite(window).all():
         return Fault.GAP
-    low, high = window.min(), window.max()
-    if signal_range is not None:
-        margin = _NEAR_RAIL * (signal_range.high - signal_range.low)
-        floor, ceiling = signal_range.low + margin, signal_range.high - margin
-        if (low <= floor or high >= ceiling) and (
-            np.count_nonzero((window <= floor) | (window >= ceiling)) >= _SATURATED_SAMPLES
-        ):
-            return Fault.SATURATED
-    still = np.abs(np.diff(window)) <= _STILL * max(abs(low), abs(high))
+    if (
+        signal_range is not None
+        and np.count_nonzero(at_rails(window, signal_range)) >= _SATURATED_SAMPLES
+    ):
+        return Fault.SATURATED
+    largest = max(abs(window.min()), abs(window.max()))
+    still = np.abs(np.diff(window)) <= _STILL * largest
     if np.count_nonzero(still) < _FLAT_SAMPLES - 1:
         return None
     changes = np.flatnonzero(np.concatenate([[True], ~still, [True]]))

@@ -9,20 +9,13 @@ from typing import Any
 import numpy as np
 
 from export.stream.annotated import DetectionScore
-from export.stream.beat import StreamedBeat
+from export.stream.run import StreamLog
 from photonic.beats import FS_HZ
 
 _PERCENTILES = (50, 90, 99)
 
 
-def summarise(
-    beats: Sequence[StreamedBeat],
-    classes: Sequence[str],
-    *,
-    num_samples: int,
-    seconds: float,
-    deadline_us: float,
-) -> dict[str, Any]:
+def summarise(log: StreamLog, classes: Sequence[str], *, deadline_us: float) -> dict[str, Any]:
     """The JSON object of ``photonic stream`` without the comparison with a reference.
 
     Times are microseconds per classified beat: ``latency_us`` the graph alone, beside ``floor_us``,
@@ -30,21 +23,22 @@ def summarise(
     and the decision, which is what has the deadline. Delays are samples after the R peak.
 
     Args:
-        beats: the streamed beats.
+        log: the streamed beats, and the time that they took.
         classes: class names.
-        num_samples: length of the stream at 360 Hz.
-        seconds: wall time that the stream took.
         deadline_us: time that a beat may take.
     """
+    beats = log.beats
     classified = [beat for beat in beats if beat.label is not None]
     total = [beat.total_us for beat in classified]
     floor = [beat.floor_us for beat in classified]
     # The floor is measured between the beats and is no part of the work.
-    busy_seconds = max(seconds - sum(floor) * 1e-6, 1e-9)
+    busy_seconds = max(log.busy_seconds - sum(floor) * 1e-6, 1e-9)
     decisions = Counter(classes[beat.label] for beat in classified if beat.label is not None)
     faults = Counter(beat.fault.value for beat in beats if beat.fault is not None)
     return {
         "num_beats": len(beats),
+        "num_sessions": log.num_sessions,
+        "seconds_of_signal": log.num_samples / FS_HZ,
         "num_classified": len(classified),
         "decisions": {name: decisions[name] for name in classes},
         "unclassified": dict(sorted(faults.items())),
@@ -55,21 +49,16 @@ def summarise(
         "deadline_us": deadline_us,
         "missed_deadlines": sum(value > deadline_us for value in total),
         "beats_per_second": len(beats) / busy_seconds,
-        "times_real_time": num_samples / FS_HZ / busy_seconds,
+        "times_real_time": log.num_samples / FS_HZ / busy_seconds,
         "detector_delay_samples": percentiles([b.known_at - b.sample for b in beats]),
         "decision_delay_samples": percentiles([b.decided_at - b.sample for b in classified]),
     }
 
 
-def detection(score: DetectionScore) -> dict[str, Any]:
-    """JSON form of a detection score."""
-    return {
-        "sensitivity": score.sensitivity,
-        "ppv": score.ppv,
-        "num_matched": score.num_matched,
-        "num_missed": score.num_missed,
-        "num_extra": score.num_extra,
-    }
+def detection(score: DetectionScore | None) -> dict[str, Any]:
+    """JSON form of a detection score; None throughout where nothing was detected or annotated."""
+    names = ("sensitivity", "ppv", "num_matched", "num_missed", "num_extra")
+    return {name: None if score is None else getattr(score, name) for name in names}
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:

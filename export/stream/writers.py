@@ -6,13 +6,15 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from export.stream.beat import StreamedBeat
+from export.stream.run import OnBeat
 from photonic.beats import FS_HZ
 from photonic.errors import ConfigError
 from photonic.files import atomic_write
@@ -41,9 +43,31 @@ def beat_to_dict(beat: StreamedBeat, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def beat_to_line(beat: StreamedBeat, classes: Sequence[str]) -> str:
-    """A beat as one JSON line with its line end."""
-    return json.dumps(beat_to_dict(beat, classes), ensure_ascii=False, allow_nan=False) + "\n"
+@contextmanager
+def beat_writer(path: Path, classes: Sequence[str], *, live: bool) -> Iterator[OnBeat]:
+    """Yield what writes a beat as one JSON line; ``session`` counts connections from 0 on.
+
+    Args:
+        path: file to write.
+        classes: class names.
+        live: write every line as soon as it is there, for streams that have no end; else the file
+            appears when all is written.
+    """
+    with path.open("w", encoding="utf-8") if live else _whole(path) as file:
+
+        def write(session: int, beat: StreamedBeat) -> None:
+            line = json.dumps({"session": session, **beat_to_dict(beat, classes)}, allow_nan=False)
+            file.write(line + "\n")
+            if live:
+                file.flush()
+
+        yield write
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
 
 
 def write_annotations(
