@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from export.graph import GraphBuilder, Value
+from export.graph import GraphBuilder, Precision, Value
 from photonic.errors import ProgramError
 from photonic.program import (
     Activation,
@@ -100,14 +100,14 @@ class Emitter(ABC):
         tokens = len(range(step.start, step.stop, step.stride))
         if step.stride == 1:
             tensor = self._slice(x, step.start, step.stop, self.tensor_name(step.out))
-            return Value(step.out, tokens, x.channels, {"flat": tensor})
+            return Value.made(step.out, (tokens, x.channels), "flat", tensor, x.precision)
         bounds = [
             self.graph.constant(np.array([n], dtype=np.int64), f"int64:[{n}]")
             for n in (step.start, step.stop, 1, step.stride)
         ]
         cube = self.graph.view(x, "cube")
         tensor = self.graph.add("Slice", [cube, *bounds], self.tensor_name(step.out))
-        return Value(step.out, tokens, x.channels, {"cube": tensor})
+        return Value.made(step.out, (tokens, x.channels), "cube", tensor, x.precision)
 
     def patch(self, step: Patch, x: Value) -> Value:
         """Patches that do not overlap are a reshape; others are gathered in the flat view."""
@@ -118,27 +118,29 @@ class Emitter(ABC):
             if len(starts) * step.size < x.tokens:
                 kept = len(starts) * step.size
                 tensor = self._slice(x, 0, kept, self.tensor_name(step.out))
-            return Value(step.out, len(starts), channels, {"source": tensor})
+            return Value.made(step.out, (len(starts), channels), "source", tensor, x.precision)
         first = starts[:, None] * x.channels + np.arange(channels)
         where = self.graph.constant(first.reshape(-1), f"{step.out}/where")
         flat = self.graph.view(x, "flat")
         tensor = self.graph.add("Gather", [flat, where], self.tensor_name(step.out), axis=1)
-        return Value(step.out, len(starts), channels, {"flat": tensor})
+        return Value.made(step.out, (len(starts), channels), "flat", tensor, x.precision)
 
     def concat(self, step: Concat, parts: list[Value]) -> Value:
         """Tokens after one another: the flat views side by side."""
-        flat = [self.graph.view(part, "flat") for part in parts]
+        wide = any(part.precision == "float64" for part in parts)
+        precision: Precision = "float64" if wide else "float32"
+        flat = [self.graph.view(part, "flat", precision) for part in parts]
         tensor = self.graph.add("Concat", flat, self.tensor_name(step.out), axis=1)
         tokens = sum(part.tokens for part in parts)
-        return Value(step.out, tokens, parts[0].channels, {"flat": tensor})
+        return Value.made(step.out, (tokens, parts[0].channels), "flat", tensor, precision)
 
-    def pool(self, step: Mean, x: Value, out: str, *, divide: bool) -> str:
+    def pool(self, step: Mean, x: Value, precision: Precision, out: str, *, divide: bool) -> str:
         """Sums, or means, over the ranges as one product with a constant matrix; a cube."""
-        matrix = np.zeros((len(step.ranges), x.tokens), dtype=np.float32)
+        matrix = np.zeros((len(step.ranges), x.tokens), dtype=precision)
         for row, (start, stop) in zip(matrix, step.ranges, strict=True):
             row[start:stop] = 1.0 / (stop - start) if divide else 1.0
         pooling = self.graph.constant(matrix, f"{step.out}/pooling")
-        return self.graph.add("MatMul", [pooling, self.graph.view(x, "cube")], out)
+        return self.graph.add("MatMul", [pooling, self.graph.view(x, "cube", precision)], out)
 
     def tensor_name(self, value: str) -> str:
         """Name of the tensor that holds ``value``; ``logits`` itself belongs to the output."""

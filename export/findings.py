@@ -86,7 +86,7 @@ CODES: dict[str, Code] = {
         "export for a profile with DAC, weight and ADC bits to have one",
     ),
     "ADC001": Code(
-        "more ADC samples clip on real data than the limit allows",
+        "clipping at the ADC changes more values on real data than the limit allows",
         "train with the profile (QAT), lower the gain, or raise output.full_scale",
     ),
     "ADC002": Code(
@@ -95,6 +95,10 @@ CODES: dict[str, Code] = {
     ),
     "ADC003": Code(
         "an analog output has the same code on all data", "train again; this channel is dead"
+    ),
+    "ADC004": Code(
+        "many ADC samples clip, but the activation behind is saturated there",
+        "nothing; a lower gain would lose resolution where it matters",
     ),
     "SET001": Code(
         "the compiled settings realise the matrix too coarsely",

@@ -1,67 +1,91 @@
-"""The float model as a graph: gains folded into the weights, everything in float32."""
+"""The float model as a graph: float32 in and out, float64 wherever an error could grow.
+
+Gains multiply what goes through a layer, so an error of one float32 rounding near the input can
+come out a hundred times larger. Only where a mean over many tokens follows at once, and errors
+average out, is float32 good enough; that is where most of the arithmetic is.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from export.emit import LOGITS, Emitter
-from export.graph import Value
-from photonic.program import Activation, Input, Linear, Mean, Unit
+from export.graph import Precision, Value
+from photonic.program import Activation, Input, Linear, Mean, Program, Step, Unit, sources
 
 ACTIVATION_OPS = {"tanh": "Tanh", "relu": "Relu", "identity": "Identity"}
+# Tokens in a mean from which on the errors of single tokens do not matter (1/√16 and less).
+MANY = 16
 
 
 class FloatEmitter(Emitter):
     """Emits plain numbers: a linear layer is one Gemm over all tokens."""
 
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.averaged = averaged_values(program)
+
     def encode(self, spec: Input) -> Value:
-        return Value(spec.name, spec.tokens, spec.channels, {"cube": spec.name})
+        shape = (spec.tokens, spec.channels)
+        return Value.made(spec.name, shape, "cube", spec.name, "float32")
 
     def linear(self, step: Linear, x: Value) -> Value:
-        layer = self.program.layers[step.layer]
-        # In float64, rounded once: the graph is then one rounding away from the float64 model.
-        weight = (layer.gain * layer.matrix.astype(np.float64)).astype(np.float32)
-        bias = (layer.gain * layer.bias.astype(np.float64)).astype(np.float32)
+        layer, precision = self.program.layers[step.layer], self._precision(step.out)
+        weight = layer.gain * layer.matrix.astype(np.float64)
+        bias = layer.gain * layer.bias.astype(np.float64)
         operands = [
-            self.graph.view(x, "rows"),
-            self.graph.constant(weight.T, f"{step.layer}/weight"),
-            self.graph.constant(bias, f"{step.layer}/bias"),
+            self.graph.view(x, "rows", precision),
+            self.graph.constant(weight.T.astype(precision), f"{step.layer}/weight"),
+            self.graph.constant(bias.astype(precision), f"{step.layer}/bias"),
         ]
         tensor = self.graph.add("Gemm", operands, self.tensor_name(step.out))
-        return Value(step.out, x.tokens, len(bias), {"rows": tensor})
+        return Value.made(step.out, (x.tokens, len(bias)), "rows", tensor, precision)
 
     def activation(self, step: Activation, x: Value) -> Value:
-        tensor = self.graph.add(
-            ACTIVATION_OPS[step.kind], [self.graph.view(x, "rows")], self.tensor_name(step.out)
-        )
-        return Value(step.out, x.tokens, x.channels, {"rows": tensor})
+        precision = self._precision(step.out)
+        rows = self.graph.view(x, "rows", precision)
+        tensor = self.graph.add(ACTIVATION_OPS[step.kind], [rows], self.tensor_name(step.out))
+        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, precision)
 
     def mean(self, step: Mean, x: Value) -> Value:
-        tensor = self.pool(step, x, self.tensor_name(step.out), divide=True)
-        return Value(step.out, len(step.ranges), x.channels, {"cube": tensor})
+        tensor = self.pool(step, x, "float64", self.tensor_name(step.out), divide=True)
+        return Value.made(step.out, (len(step.ranges), x.channels), "cube", tensor, "float64")
 
     def unit(self, step: Unit, x: Value) -> Value:
-        rows = self.graph.view(x, "rows")
+        rows = self.graph.view(x, "rows", "float64")
         size = self.graph.add("Abs", [rows], f"{step.out}/size")
         peak = self.graph.add("ReduceMax", [size], f"{step.out}/peak", axes=[-1], keepdims=1)
         # A zero token is divided by the smallest normal number instead, and stays zero.
-        least = self.graph.scalar(float(np.finfo(np.float32).tiny))
-        guarded = self.graph.add("Max", [peak, least], f"{step.out}/divisor")
-        tensor = self.graph.add("Div", [rows, guarded], self.tensor_name(step.out))
-        return Value(step.out, x.tokens, x.channels, {"rows": tensor})
+        least = self.graph.scalar(float(np.finfo(np.float64).tiny), np.float64)
+        divisor = self.graph.add("Max", [peak, least], f"{step.out}/divisor")
+        tensor = self.graph.add("Div", [rows, divisor], self.tensor_name(step.out))
+        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, "float64")
 
     def output(self, x: Value) -> None:
-        if x.tensor != LOGITS:
-            self.graph.add("Identity", [self.graph.view(x, "rows")], LOGITS)
+        rows = self.graph.view(x, "rows")
+        if x.precision == "float64":
+            self.graph.cast(rows, "float32", LOGITS)
+        else:
+            self.graph.add("Identity", [rows], LOGITS)
 
-    def tensor_name(self, value: str) -> str:
-        """As the base class, but a last layer makes the output itself, without one more node."""
-        if value == self.program.output and self._output_is_rows():
-            return LOGITS
-        return super().tensor_name(value)
+    def _precision(self, value: str) -> Precision:
+        return "float32" if value in self.averaged else "float64"
 
-    def _output_is_rows(self) -> bool:
-        return any(
-            step.out == self.program.output and isinstance(step, Linear | Activation | Unit)
-            for step in self.program.steps
-        )
+
+def averaged_values(program: Program) -> set[str]:
+    """Values of which nothing but means over at least 16 tokens is used.
+
+    An activation in between passes errors on, but does not let them grow.
+    """
+    averaged: set[str] = set()
+
+    def averages(reader: Step) -> bool:
+        if isinstance(reader, Mean):
+            return min(stop - start for start, stop in reader.ranges) >= MANY
+        return isinstance(reader, Activation) and reader.out in averaged
+
+    for step in reversed(program.steps):
+        readers = [other for other in program.steps if step.out in sources(other)]
+        if readers and all(map(averages, readers)):
+            averaged.add(step.out)
+    return averaged

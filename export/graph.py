@@ -19,21 +19,37 @@ OPSET = 17
 IR_VERSION = 8  # what opset 17 came with; every onnxruntime since 1.12 reads it
 
 View = Literal["cube", "rows", "flat"]
+Precision = Literal["float32", "float64"]
 
 
 @dataclass(slots=True)
 class Value:
-    """A value of the program in the graph: its shape, and a tensor for each view made so far."""
+    """A value of the program in the graph: its shape, its type, and its tensor in each view.
+
+    ``tensors`` is keyed by view and type; the first entry is the tensor it was made as.
+    """
 
     name: str
     tokens: int
     channels: int
-    tensors: dict[str, str] = field(default_factory=dict)
+    tensors: dict[tuple[str, Precision], str] = field(default_factory=dict)
+
+    @classmethod
+    def made(
+        cls, name: str, shape: tuple[int, int], view: str, tensor: str, precision: Precision
+    ) -> Value:
+        """A value of ``(tokens, channels)`` that a node has just made."""
+        return cls(name, *shape, {(view, precision): tensor})
 
     @property
     def tensor(self) -> str:
         """The tensor it was made as."""
         return next(iter(self.tensors.values()))
+
+    @property
+    def precision(self) -> Precision:
+        """The type it was made in."""
+        return next(iter(self.tensors))[1]
 
 
 class GraphBuilder:
@@ -62,19 +78,30 @@ class GraphBuilder:
         """A scalar constant, named by its value."""
         return self.constant(np.asarray(number, dtype=dtype), f"{np.dtype(dtype)}:{number!r}")
 
-    def view(self, value: Value, view: View) -> str:
-        """The tensor of ``value`` in that shape."""
-        same = _same_shape(value, view)
+    def view(self, value: Value, view: View, precision: Precision | None = None) -> str:
+        """The tensor of ``value`` in that shape, and in that type (its own by default)."""
+        wanted = precision or value.precision
+        same = _same_shape(value, view, wanted)
         if same is not None:
             return same
-        shape = {
-            "cube": (-1, value.tokens, value.channels),
-            "rows": (-1, value.channels),
-            "flat": (-1, value.tokens * value.channels),
-        }[view]
-        target = self.constant(np.array(shape, dtype=np.int64), f"shape:{shape}")
-        value.tensors[view] = self.add("Reshape", [value.tensor, target], f"{value.name}/{view}")
-        return value.tensors[view]
+        if wanted != value.precision:
+            source = self.view(value, view)
+            made = self.cast(source, wanted, f"{value.name}/{view}/{wanted}")
+        else:
+            shape = {
+                "cube": (-1, value.tokens, value.channels),
+                "rows": (-1, value.channels),
+                "flat": (-1, value.tokens * value.channels),
+            }[view]
+            target = self.constant(np.array(shape, dtype=np.int64), f"shape:{shape}")
+            made = self.add("Reshape", [value.tensor, target], f"{value.name}/{view}")
+        value.tensors[view, wanted] = made
+        return made
+
+    def cast(self, tensor: str, precision: Precision, out: str) -> str:
+        """``tensor`` in another floating-point type."""
+        to = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}[precision]
+        return self.add("Cast", [tensor], out, to=to)
 
     def model(
         self,
@@ -112,9 +139,9 @@ class GraphBuilder:
         return model.SerializeToString(deterministic=True)
 
 
-def _same_shape(value: Value, view: View) -> str | None:
-    if view in value.tensors:
-        return value.tensors[view]
+def _same_shape(value: Value, view: View, precision: Precision) -> str | None:
+    if (view, precision) in value.tensors:
+        return value.tensors[view, precision]
     # One token: a row is the whole beat, so both names stand for one tensor.
     other = {"rows": "flat", "flat": "rows"}.get(view)
-    return value.tensors.get(other) if other and value.tokens == 1 else None
+    return value.tensors.get((other, precision)) if other and value.tokens == 1 else None

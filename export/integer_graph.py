@@ -47,7 +47,7 @@ class IntegerEmitter(Emitter):
         else:
             rounded = self._divide_in_double(spec.name, dac.step, f"{name}/rounded")
         tensor = self._clip(rounded, dac.min_code, dac.max_code, name)
-        return Value(spec.name, spec.tokens, spec.channels, {"cube": tensor})
+        return Value.made(spec.name, (spec.tokens, spec.channels), "cube", tensor, "float32")
 
     def linear(self, step: Linear, x: Value) -> Value:
         """One product with all tiles side by side, an ADC per tile, one sum over the tiles.
@@ -67,7 +67,7 @@ class IntegerEmitter(Emitter):
             ones = np.tile(np.eye(layer.out, dtype=np.float32), (across, 1))
             sum_tiles = self.graph.constant(ones, f"{step.layer}/sum_tiles")
             tensor = self.graph.add("Gemm", [samples, sum_tiles, bias], self.tensor_name(out))
-        return Value(out, x.tokens, layer.out, {"rows": tensor})
+        return Value.made(out, (x.tokens, layer.out), "rows", tensor, "float32")
 
     def _product(self, rows: str, name: str, layer: IntegerLayer, out: str) -> str:
         """Rounded ADC samples before clipping, ``(batch·tokens, tiles·out)``."""
@@ -78,12 +78,12 @@ class IntegerEmitter(Emitter):
             return self.graph.add("Round", [scaled], out)
         # Integers first, then the scale in one rounding, as the integer reference does it.
         weight = self.graph.constant(codes.astype(np.float64), f"{name}/weight")
-        wide = self._cast(rows, TensorProto.DOUBLE, f"{out}/wide")
+        wide = self.graph.cast(rows, "float64", f"{out}/wide")
         sums = self.graph.add("MatMul", [wide, weight], f"{out}/sums")
         scale = self.graph.scalar(layer.scale, np.float64)
         scaled = self.graph.add("Mul", [sums, scale], f"{out}/scaled")
         rounded = self.graph.add("Round", [scaled], f"{out}/rounded")
-        return self._cast(rounded, TensorProto.FLOAT, out)
+        return self.graph.cast(rounded, "float32", out)
 
     def _product_fits_float32(self, layer: IntegerLayer) -> bool:
         c = self.converters
@@ -101,13 +101,13 @@ class IntegerEmitter(Emitter):
         if step.kind == "relu":
             tensor = self.graph.add("Relu", [rows], out)
         else:
-            index = self._cast(rows, TensorProto.INT32, f"{step.out}/index")
+            index = self.graph.add("Cast", [rows], f"{step.out}/index", to=TensorProto.INT32)
             table = self.graph.constant(wrapped(self.tables[step.out]), f"{step.out}/table")
             tensor = self.graph.add("Gather", [table, index], out)
-        return Value(step.out, x.tokens, x.channels, {"rows": tensor})
+        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, "float32")
 
     def mean(self, step: Mean, x: Value) -> Value:
-        sums = self.pool(step, x, f"{step.out}/sums", divide=False)
+        sums = self.pool(step, x, "float32", f"{step.out}/sums", divide=False)
         counts = np.array([[stop - start] for start, stop in step.ranges], dtype=np.float32)
         largest = max(map(abs, self.bounds[step.source]))
         out = self.tensor_name(step.out)
@@ -117,11 +117,12 @@ class IntegerEmitter(Emitter):
             tensor = self.graph.add("Round", [quotient], out)
         else:
             tensor = self._divide_in_double(sums, counts.astype(np.float64), out)
-        return Value(step.out, len(step.ranges), x.channels, {"cube": tensor})
+        shape = (len(step.ranges), x.channels)
+        return Value.made(step.out, shape, "cube", tensor, "float32")
 
     def unit(self, step: Unit, x: Value) -> Value:
         dac, out, rows = self.converters.dac, step.out, self.graph.view(x, "rows")
-        wide = self._cast(rows, TensorProto.DOUBLE, f"{out}/wide")
+        wide = self.graph.cast(rows, "float64", f"{out}/wide")
         size = self.graph.add("Abs", [wide], f"{out}/size")
         peak = self.graph.add("ReduceMax", [size], f"{out}/peak", axes=[-1], keepdims=1)
         # Codes are whole: a peak below 1 is the zero token, which stays zero.
@@ -131,7 +132,7 @@ class IntegerEmitter(Emitter):
         ratio = self.graph.add("Div", [wide, divisor], f"{out}/ratio")
         rounded = self._divide_in_double(ratio, dac.step, f"{out}/rounded")
         tensor = self._clip(rounded, dac.min_code, dac.max_code, self.tensor_name(out))
-        return Value(out, x.tokens, x.channels, {"rows": tensor})
+        return Value.made(out, (x.tokens, x.channels), "rows", tensor, "float32")
 
     def output(self, x: Value) -> None:
         step = self.graph.scalar(self.converters.adc.step)
@@ -141,15 +142,12 @@ class IntegerEmitter(Emitter):
         bounds = [self.graph.scalar(float(low)), self.graph.scalar(float(high))]
         return self.graph.add("Clip", [tensor, *bounds], out)
 
-    def _cast(self, tensor: str, to: int, out: str) -> str:
-        return self.graph.add("Cast", [tensor], out, to=to)
-
     def _divide_in_double(self, tensor: str, divisor: float | np.ndarray, out: str) -> str:
-        wide = self._cast(tensor, TensorProto.DOUBLE, f"{out}/wide")
+        wide = self.graph.cast(tensor, "float64", f"{out}/wide")
         by = self.graph.constant(np.asarray(divisor, dtype=np.float64), f"{out}/divisor")
         quotient = self.graph.add("Div", [wide, by], f"{out}/quotient")
         rounded = self.graph.add("Round", [quotient], f"{out}/rounded")
-        return self._cast(rounded, TensorProto.FLOAT, out)
+        return self.graph.cast(rounded, "float32", out)
 
 
 def side_by_side(layer: IntegerLayer) -> np.ndarray:

@@ -35,12 +35,13 @@ class Parity:
     """What ``verify`` found.
 
     Attributes:
-        float_max_abs_diff: float graph against the float64 model, largest difference of a logit.
+        float_max_abs_diff: float graph against the reference (stored outputs of the reference
+            sample, the float64 model on other data), largest difference of a logit.
         quantized_lsb_mismatches: logit codes of the quantised graph that are not the integer
             reference's; ``None`` for a bundle without a deployed model.
         decision_mismatches: decisions that differ between a graph and its reference.
-        matrix_reexecution_max_abs_diff: the stored values re-executed in float32 NumPy, against
-            the float64 model and the reference outputs.
+        matrix_reexecution_max_abs_diff: the matrices in ``layers/`` re-executed in NumPy, against
+            the stored outputs of the reference sample and against the float graph.
         matrix_reexecution_lsb_mismatches: logit codes from stored codes and tables that are not
             the integer reference's.
         num_samples: samples compared.
@@ -56,6 +57,12 @@ class Parity:
     num_samples: int = 0
     first_departing_layer: str | None = None
     faults: list[Fault] = field(default_factory=list)
+
+    def add_difference(self, difference: float) -> None:
+        """Take in a difference between the float graph and the matrices."""
+        self.float_max_abs_diff = max(self.float_max_abs_diff, difference)
+        before = self.matrix_reexecution_max_abs_diff
+        self.matrix_reexecution_max_abs_diff = max(before, difference)
 
     def add_code_mismatches(self, *, graph: int, files: int) -> None:
         """Count logit codes that are not the integer reference's."""
@@ -172,7 +179,7 @@ def _plain(value: object) -> object:
 
 
 def _compare_reference(forms: _Embodiments, parity: Parity) -> None:
-    """The stored outputs of the reference sample against the stored matrices and codes."""
+    """The stored outputs of the reference sample against graph, matrices and codes."""
     bundle, reference = forms.bundle, forms.bundle.reference
     logits = run_float(bundle.program, reference.inputs)
     difference = float(_distance(logits, reference.logits).max(initial=0.0))
@@ -180,6 +187,8 @@ def _compare_reference(forms: _Embodiments, parity: Parity) -> None:
     if not difference <= FLOAT_TOLERANCE:
         message = f"logits differ by {difference:.2g} from those of the matrices in layers/"
         parity.faults.append(Fault(file=REFERENCE, message=message))
+    graph = run_model(forms.float_graph, reference.inputs)
+    parity.float_max_abs_diff = float(_distance(graph, reference.logits).max(initial=0.0))
     if reference.codes is not None:
         codes = run_integer(bundle.program, reference.inputs, forms.converters)
         wrong = int((codes != reference.codes).sum())
@@ -196,12 +205,10 @@ def _compare(forms: _Embodiments, inputs: Mapping[str, np.ndarray], parity: Pari
     differs = np.zeros(len(reference), dtype=bool)
     for run in (run_model, run_one_by_one):
         logits = run(forms.float_graph, inputs)
-        differs |= _distance(logits, reference).max(axis=-1) > FLOAT_TOLERANCE
-        difference = float(_distance(logits, reference).max())
-        parity.float_max_abs_diff = max(parity.float_max_abs_diff, difference)
+        distance = _distance(logits, reference)
+        differs |= distance.max(axis=-1) > FLOAT_TOLERANCE
+        parity.add_difference(float(distance.max()))
         parity.decision_mismatches += int((decision(logits) != decided).sum())
-    again = float(_distance(run_float(program, inputs, np.float32), reference).max())
-    parity.matrix_reexecution_max_abs_diff = max(parity.matrix_reexecution_max_abs_diff, again)
     parity.num_samples += num_samples(inputs)
     if differs.any():
         _name_departure(forms, inputs, differs, parity, None)

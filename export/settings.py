@@ -78,9 +78,11 @@ def check_settings(program: Program, profile: HardwareProfile) -> list[Finding]:
     blocks = program.blocks(profile.core.rows, profile.core.cols)
     try:
         compiled = compile_settings(blocks, profile)
-    except (PhotonicError, ModuleNotFoundError) as error:
-        severity = "info" if isinstance(error, ModuleNotFoundError) else "error"
-        return [finding("SET002", severity, str(error), value=profile.kind)]
+    except ModuleNotFoundError as error:
+        what = f"settings not compiled here: {error.name} is not installed"
+        return [finding("SET002", "info", what, value=profile.kind)]
+    except PhotonicError as error:
+        return [finding("SET002", "error", str(error), value=profile.kind)]
     limit = 10.0 ** (-profile.limits.min_sqnr_db / 20.0)
     findings = []
     for layer in program.layers_in_order():

@@ -11,7 +11,8 @@ from export.chunks import chunks
 from export.findings import Finding, finding
 from photonic.execute import IntegerArithmetic, IntegerLayer, execute
 from photonic.profile import Converters, HardwareProfile
-from photonic.program import Linear, Program
+from photonic.program import Activation, Linear, Program
+from photonic.quantize import Quantizer
 
 # An output that stays below this share of the ADC's range wastes two bits or more.
 LEAST_RANGE = 0.25
@@ -19,19 +20,19 @@ LEAST_RANGE = 0.25
 
 @dataclass(slots=True)
 class OutputStatistics:
-    """ADC codes of one layer's tiles before clipping, over all data, per analog output."""
+    """What reaches the ADCs of one layer over all data.
+
+    ``clipped`` of ``samples`` ADC samples lie outside the ADC's range; ``spoilt`` of ``values`` are
+    what clipping changes in what the next step gets: a saturated tanh does not see it. ``low`` and
+    ``high`` are the extreme codes of each analog output.
+    """
 
     samples: int = 0
     clipped: int = 0
+    values: int = 0
+    spoilt: int = 0
     low: np.ndarray = field(default_factory=lambda: np.array(np.inf))
     high: np.ndarray = field(default_factory=lambda: np.array(-np.inf))
-
-    def add(self, codes: np.ndarray, min_code: int, max_code: int) -> None:
-        """Take in codes ``(n, outputs)``."""
-        self.samples += codes.size
-        self.clipped += int(((codes < min_code) | (codes > max_code)).sum())
-        self.low = np.minimum(self.low, codes.min(axis=0))
-        self.high = np.maximum(self.high, codes.max(axis=0))
 
 
 def check_signals(
@@ -43,7 +44,8 @@ def check_signals(
         return []
     findings = []
     for name, seen in output_statistics(program, converters, inputs).items():
-        findings += _check_output(name, seen, converters, profile.limits.max_clip_rate)
+        findings += _check_clipping(name, seen, profile.limits.max_clip_rate)
+        findings += _check_range(name, seen, converters.adc)
     return findings
 
 
@@ -52,20 +54,21 @@ def output_statistics(
 ) -> dict[str, OutputStatistics]:
     """What reaches the ADC, by layer, when the deployed model runs on ``inputs``."""
     arithmetic = IntegerArithmetic.of(program, converters)
-    adc = converters.adc
     statistics: dict[str, OutputStatistics] = {}
     for part in chunks(inputs):
         values = execute(part, program.steps, arithmetic)
         for step in program.steps:
             if isinstance(step, Linear):
-                codes = unclipped_samples(arithmetic.layers[step.layer], values[step.source])
                 seen = statistics.setdefault(step.layer, OutputStatistics())
-                seen.add(codes, adc.min_code, adc.max_code)
+                layer = arithmetic.layers[step.layer]
+                codes = unclipped_samples(layer, values[step.source])
+                _add_samples(seen, codes, converters.adc)
+                _add_values(seen, program, step, layer, codes, arithmetic)
     return statistics
 
 
 def unclipped_samples(layer: IntegerLayer, x: np.ndarray) -> np.ndarray:
-    """Rounded ADC codes of every tile before clipping, ``(tokens, tiles·out)``."""
+    """Rounded ADC codes of every tile before clipping, ``(vectors, tiles, out)``."""
     _, across, _, cols = layer.tiles.shape
     vectors = x.reshape(-1, layer.fan_in)
     vectors = np.pad(vectors, [(0, 0), (0, across * cols - layer.fan_in)])
@@ -73,17 +76,51 @@ def unclipped_samples(layer: IntegerLayer, x: np.ndarray) -> np.ndarray:
         vectors[:, a * cols : (a + 1) * cols] @ layer.tiles[:, a].reshape(-1, cols)[: layer.out].T
         for a in range(across)
     ]
-    return np.rint(np.concatenate(products, axis=1) * layer.scale)
+    return np.rint(np.stack(products, axis=1) * layer.scale)
 
 
-def _check_output(
-    name: str, seen: OutputStatistics, converters: Converters, max_rate: float
-) -> list[Finding]:
-    adc, findings = converters.adc, []
-    rate = seen.clipped / seen.samples
+def _add_samples(seen: OutputStatistics, codes: np.ndarray, adc: Quantizer) -> None:
+    seen.samples += codes.size
+    seen.clipped += int(((codes < adc.min_code) | (codes > adc.max_code)).sum())
+    seen.low = np.minimum(seen.low, codes.min(axis=0))
+    seen.high = np.maximum(seen.high, codes.max(axis=0))
+
+
+def _add_values(
+    seen: OutputStatistics,
+    program: Program,
+    step: Linear,
+    layer: IntegerLayer,
+    codes: np.ndarray,
+    arithmetic: IntegerArithmetic,
+) -> None:
+    """Count the values that clipping changes, behind the activation where one follows."""
+    adc = arithmetic.converters.adc
+    free = codes.sum(axis=1) + layer.bias
+    clipped = codes.clip(adc.min_code, adc.max_code).sum(axis=1) + layer.bias
+    for reader in program.steps:
+        if isinstance(reader, Activation) and reader.source == step.out:
+            free, clipped = (arithmetic.activation(reader, x) for x in (free, clipped))
+            break
+    seen.values += free.size
+    seen.spoilt += int((free != clipped).sum())
+
+
+def _check_clipping(name: str, seen: OutputStatistics, max_rate: float) -> list[Finding]:
+    rate, spoilt = seen.clipped / seen.samples, seen.spoilt / seen.values
+    if spoilt > max_rate:
+        what = (
+            f"clipping at the ADC changes {spoilt:.1%} of the values; the limit is {max_rate:.1%}"
+        )
+        return [finding("ADC001", "error", what, layer=name, value=spoilt, limit=max_rate)]
     if rate > max_rate:
-        what = f"{rate:.1%} of the ADC samples clip; the limit is {max_rate:.1%}"
-        findings.append(finding("ADC001", "error", what, layer=name, value=rate, limit=max_rate))
+        what = f"{rate:.1%} of the ADC samples clip, which changes {spoilt:.1%} of the values"
+        return [finding("ADC004", "info", what, layer=name, value=rate, limit=max_rate)]
+    return []
+
+
+def _check_range(name: str, seen: OutputStatistics, adc: Quantizer) -> list[Finding]:
+    findings = []
     dead = int((seen.low == seen.high).sum())
     if dead:
         what = f"{dead} of {seen.low.size} outputs have one code on all data"

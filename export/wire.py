@@ -13,34 +13,38 @@ IR_VERSION, OPSET = 8, 17
 
 
 def with_outputs(model: bytes, tensors: Iterable[str]) -> bytes:
-    """``model`` with more of its float tensors as outputs.
+    """``model`` with more of its tensors as outputs; their types are left to inference.
 
     A parser merges the repeated fields of two messages that follow one another ("Last One Wins" in
     the description of the format), so outputs are added by appending a model that has only them.
     """
-    tensor_type = _message(1, _number(1, FLOAT))
-    outputs = (_text(1, name) + _message(2, tensor_type) for name in tensors)
-    return model + _message(7, b"".join(_message(12, output) for output in outputs))
+    outputs = b"".join(_message(12, _text(1, name)) for name in tensors)
+    return model + _message(7, outputs)
 
 
 def identity_model(inputs: Iterable[tuple[str, int, int]]) -> bytes:
-    """A graph that hands every input on: the floor under any latency measured in the same run.
+    """A graph that does nothing with its inputs: the floor under latencies of the same run.
+
+    The first input is handed on as ``NAME/out``; a model has one output, so the floor has one.
 
     Args:
-        inputs: name, tokens and channels of each; float32 with a dynamic batch axis. Input ``x``
-            comes out as ``x/out``.
+        inputs: name, tokens and channels of each; float32 with a dynamic batch axis.
     """
-    graph = _text(2, "identity")
-    for name, tokens, channels in inputs:
-        node = _text(1, name) + _text(2, f"{name}/out") + _text(4, "Identity")
-        shape = _message(1, _text(2, "batch"))
-        shape += b"".join(_message(1, _number(1, size)) for size in (tokens, channels))
-        tensor = _message(2, _message(1, _number(1, FLOAT) + _message(2, shape)))
-        graph += _message(1, node)
-        graph += _message(11, _text(1, name) + tensor)
-        graph += _message(12, _text(1, f"{name}/out") + tensor)
+    specs = [(_text(1, name) + _tensor_type(size), name, size) for name, *size in inputs]
+    _, first, size = specs[0]
+    output = f"{first}/out"
+    graph = _message(1, _text(1, first) + _text(2, output) + _text(4, "Identity"))
+    graph += _text(2, "identity")
+    graph += b"".join(_message(11, spec) for spec, _, _ in specs)
+    graph += _message(12, _text(1, output) + _tensor_type(size))
     opset = _text(1, "") + _number(2, OPSET)
     return _number(1, IR_VERSION) + _message(7, graph) + _message(8, opset)
+
+
+def _tensor_type(sizes: Iterable[int]) -> bytes:
+    shape = _message(1, _text(2, "batch"))
+    shape += b"".join(_message(1, _number(1, size)) for size in sizes)
+    return _message(2, _message(1, _number(1, FLOAT) + _message(2, shape)))
 
 
 def _text(field: int, text: str) -> bytes:
