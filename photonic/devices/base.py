@@ -1,69 +1,215 @@
-"""What every device kind offers, and the registry by which a profile names its kind."""
+"""What every device kind offers, and the registry by which a profile names its kind.
+
+A kind says how matrices become settings (:meth:`Device.compile`) and what light makes of settings
+on a chip with given errors (:meth:`Device.optics`). What all kinds share stands here: stored bits,
+programming errors of the elements, gain and offset errors of the receivers, and the refusal of
+profile values that a kind cannot honour.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from photonic.chips import BLOCK_ERRORS, CORE_ERRORS, static_normals
+from photonic.devices.noise import Receiver
 from photonic.errors import ProfileError
 from photonic.profile import HardwareProfile
+from photonic.profile_sections import Section
+from photonic.quantize import Quantizer
 
-Settings = Mapping[str, np.ndarray]
+Settings = Mapping[str, np.ndarray | Tensor]
+Errors = Mapping[str, Tensor]
+
+# Sections whose keys every kind honours, or that no device reads (cost and check do).
+COMMON = frozenset({"core", "weight", "input", "output", "timing", "energy", "limits", "source"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What realised blocks do to an input x, before noise: ``matrix·x + offset``.
+
+    Leading dimensions are ``(chips, blocks)``, the first of length 1 for one ideal chip. Float64.
+
+    Attributes:
+        matrix: ``(chips, blocks, rows, cols)``, in weight × input.
+        scale: ``(blocks,)`` electrical gain between detector and result; noise grows with it.
+        quadrature: like ``matrix``: multiplies ``√(1−x²)``, the field that a modulator of finite
+            extinction adds in quadrature.
+        power: like ``matrix``: light on the detectors per light of each channel, for shot noise.
+        offset: ``(chips, blocks, rows)``, added by the receivers.
+    """
+
+    matrix: Tensor
+    scale: Tensor
+    quadrature: Tensor | None = None
+    power: Tensor | None = None
+    offset: Tensor | None = None
+
+    def blocks(self, chosen: slice) -> Transfer:
+        """Some of the blocks."""
+
+        def part(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[:, chosen]
+
+        return Transfer(
+            matrix=self.matrix[:, chosen],
+            scale=self.scale[chosen],
+            quadrature=part(self.quadrature),
+            power=part(self.power),
+            offset=part(self.offset),
+        )
+
+    def on_chips(self, num_chips: int) -> Transfer:
+        """The same light on each of ``num_chips`` chips, where it was that of one."""
+
+        def spread(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values.expand(num_chips, *values.shape[1:])
+
+        return Transfer(
+            matrix=self.matrix.expand(num_chips, *self.matrix.shape[1:]),
+            scale=self.scale,
+            quadrature=spread(self.quadrature),
+            power=spread(self.power),
+            offset=spread(self.offset),
+        )
 
 
 class Device(ABC):
-    """A core of one kind: matrices become settings, settings and static errors become matrices.
+    """A core of one kind.
 
-    Matrices are ``(blocks, rows, cols)`` in the weight range; chips are a leading dimension.
+    Attributes:
+        honours: sections (``ring``) and keys (``optics.phase_bits``) that this kind acts on beside
+            the common ones.
+
+    Raises:
+        ProfileError: the profile sets a value that the kind cannot honour.
     """
+
+    honours: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, profile: HardwareProfile) -> None:
         self.profile = profile
+        self._refuse_what_is_not_honoured()
 
     @abstractmethod
     def compile(self, matrices: np.ndarray) -> Settings:
-        """Device settings of ``matrices``, each array with the leading dimension ``blocks``."""
+        """Settings of ``matrices (blocks, rows, cols)``; arrays with leading dimension blocks."""
 
     @abstractmethod
-    def static_errors(self, seed: int, chips: Sequence[int], num_blocks: int) -> Tensor:
-        """What fabrication did to each chip: float32, leading dimensions ``(chips, blocks)``."""
+    def decompile(self, settings: Settings) -> np.ndarray:
+        """Inverse of :meth:`compile`: the matrices on a perfect core, float64."""
 
     @abstractmethod
-    def realise(self, settings: Settings, errors: Tensor | None = None) -> Tensor:
-        """The matrices the settings give: ``(chips, blocks, rows, cols)``; ideal without errors.
+    def optics(self, settings: Settings, errors: Errors | None) -> Transfer:
+        """What the light makes of ``settings`` on each chip; differentiable in both."""
 
-        Without errors the leading dimension has length 1.
+    def core_errors(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of what fabrication did to a core, whatever it is programmed to."""
+        return {}
+
+    def block_errors(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of what goes wrong each time a block is programmed."""
+        return {}
+
+    def receiver(self) -> Receiver:
+        """Detector noise from physical parameters."""
+        return Receiver()
+
+    def static_errors(self, seed: int, chips: Sequence[int], num_blocks: int) -> Errors:
+        """Standard normal errors of ``chips``, each ``(chips, blocks, ...)``, float32.
+
+        Fabrication errors belong to a core: blocks that share a core share them, and block ``b``
+        sits on core ``b mod count``. With one core their block dimension has length 1.
         """
+        core, output = self.profile.core, self.profile.output
+        on_core = dict(self.core_errors())
+        if output.gain_sigma or output.offset_sigma:
+            on_core["receiver"] = (2, core.rows)
+        on_block = {"element": (core.rows, core.cols), **self.block_errors()}
+        per_core = _draw(seed, chips, CORE_ERRORS, core.count, on_core)
+        if core.count > 1:
+            cores = torch.arange(num_blocks) % core.count
+            per_core = {name: values[:, cores] for name, values in per_core.items()}
+        return per_core | _draw(seed, chips, BLOCK_ERRORS, num_blocks, on_block)
 
-    def transfer(self, matrices: Tensor, errors: Tensor | None = None) -> Tensor:
-        """``matrices (blocks, rows, cols)`` as they act on the chips, for training.
+    def transfer(self, settings: Settings, errors: Errors | None = None) -> Transfer:
+        """What the core makes of ``settings``, element and receiver errors included.
 
-        The gradient passes straight through to ``matrices`` (Bengio et al. 2013); a kind with a
-        better gradient overrides this.
+        Without errors it is one chip as designed: losses, crosstalk and quantised settings remain.
         """
-        settings = self.compile(matrices.detach().cpu().numpy())
-        realised = self.realise(settings, errors).to(matrices)
-        return _StraightThrough.apply(matrices, realised)
+        transfer = self.optics(settings, errors)
+        if errors is None:
+            return transfer
+        transfer = transfer.on_chips(len(errors["element"]))
+        weight, output = self.profile.weight, self.profile.output
+        if weight.programming_sigma:
+            disturbance = weight.programming_sigma * weight.full_scale * errors["element"]
+            transfer = replace(transfer, matrix=transfer.matrix + disturbance)
+        if output.gain_sigma:
+            gain = 1.0 + output.gain_sigma * errors["receiver"][..., 0, :, None]
+            transfer = replace(
+                transfer,
+                matrix=transfer.matrix * gain,
+                quadrature=None if transfer.quadrature is None else transfer.quadrature * gain,
+            )
+        if output.offset_sigma:
+            offset = output.offset_sigma * errors["receiver"][..., 1, :]
+            transfer = replace(transfer, offset=transfer.scale[:, None] * offset)
+        return transfer
+
+    def realise(self, settings: Settings, errors: Errors | None = None) -> Tensor:
+        """The matrices that act on x: ``(chips, blocks, rows, cols)``, float64."""
+        return self.transfer(settings, errors).matrix
+
+    def stored(self, matrices: np.ndarray) -> np.ndarray:
+        """``matrices`` on the grid of the stored weights, float64."""
+        values = np.asarray(matrices, dtype=np.float64)
+        weight = self.profile.weight
+        if weight.bits is None:
+            return values
+        grid = Quantizer(bits=weight.bits, full_scale=weight.full_scale, symmetric=weight.symmetric)
+        return grid(values)
+
+    def _refuse_what_is_not_honoured(self) -> None:
+        for section in set(type(self.profile).model_fields) - COMMON - self.honours:
+            values = getattr(self.profile, section)
+            if not isinstance(values, Section) or values == type(values)():
+                continue
+            for key, field in type(values).model_fields.items():
+                value = getattr(values, key)
+                if value != field.default and f"{section}.{key}" not in self.honours:
+                    raise ProfileError(
+                        f"profile {self.profile.name!r}: {section}.{key} = {value!r} means nothing "
+                        f"to kind {self.profile.kind!r}; remove it or choose another kind"
+                    )
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Forward the realised values, exactly; pass the gradient to the wanted ones."""
+def _draw(
+    seed: int, chips: Sequence[int], purpose: int, count: int, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Tensor]:
+    """Normals of every shape for ``count`` cores or blocks, ``(chips, count, *shape)`` each."""
+    if not shapes:
+        return {}
+    sizes = [int(np.prod(shape)) for shape in shapes.values()]
+    flat = static_normals(seed, chips, (count, sum(sizes)), purpose)
+    parts = torch.from_numpy(flat).split(sizes, dim=-1)
+    return {
+        name: part.unflatten(-1, shape)
+        for (name, shape), part in zip(shapes.items(), parts, strict=True)
+    }
 
-    @staticmethod
-    def forward(wanted: Tensor, realised: Tensor) -> Tensor:  # type: ignore[override]
-        return realised.clone()
 
-    @staticmethod
-    def setup_context(ctx: object, inputs: tuple, output: Tensor) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return grad.sum(0), None
+def as_tensor(values: np.ndarray | Tensor, like: Errors | None) -> Tensor:
+    """Settings as float64, on the device of the errors."""
+    device = next(iter(like.values())).device if like else None
+    return torch.as_tensor(values, dtype=torch.float64, device=device)
 
 
 _KINDS: dict[str, type[Device]] = {}
@@ -78,7 +224,7 @@ def device_for(profile: HardwareProfile) -> Device:
     """The device that ``profile`` describes.
 
     Raises:
-        ProfileError: a kind that nobody registered.
+        ProfileError: a kind that nobody registered, or a value that the kind cannot honour.
     """
     if profile.kind not in _KINDS:
         raise ProfileError(

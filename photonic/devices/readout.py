@@ -1,103 +1,128 @@
-"""From DAC-coded inputs and realised matrices to digital sums: detector, gain, ADC, partial sums.
+"""Products on chips: modulators, light, detectors, gain, ADC, and the digital sum of the tiles.
 
-Order, fixed and tested: product, detector noise, gain, ADC (round, clip), digital sum of the tiles,
-digital bias. Shapes: ``K`` chips, ``N`` vectors per chip, a layer of ``D × A`` tiles of
-``rows × cols``.
+Order, fixed and tested: DAC, modulator, input noise, product, detector noise, gain, ADC (round,
+clip), digital sum of the tiles. Channels stand first: a value of ``K`` chips is
+``(K or 1, channels, tokens, batch)``, and a product runs over contiguous rows of tokens and batch.
+Everything is differentiable; outside a graph the steps after the product overwrite its result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from photonic.chips import read_noise_seed
-from photonic.devices.fake_quant import fake_quantize
-from photonic.profile import HardwareProfile
-from photonic.quantize import Quantizer
+from photonic.devices.converters import Readout
+from photonic.devices.fake_quant import round_to_codes
+from photonic.devices.layer_optics import Column, LayerOptics
+from photonic.devices.read_noise import ReadNoise
+from photonic.units import power_ratio_from_db
 
 
-def quantizers(profile: HardwareProfile) -> tuple[Quantizer | None, Quantizer | None]:
-    """The DAC's and the ADC's grid, each ``None`` where the profile gives no bits."""
-    stage_in, stage_out = profile.input, profile.output
-    symmetric = stage_in.encoding == "intensity-differential"
-    dac = stage_in.bits and Quantizer(
-        bits=stage_in.bits, full_scale=stage_in.full_scale, symmetric=symmetric
-    )
-    adc = stage_out.bits and Quantizer(bits=stage_out.bits, full_scale=stage_out.full_scale)
-    return dac or None, adc or None
-
-
-@dataclass(slots=True)
-class ReadNoise:
-    """Seeded detector and input noise of a batch of chips; every chip has a stream of its own.
-
-    With chip streams, a chip's noise does not depend on which chips are simulated beside it.
-    """
-
-    generators: list[torch.Generator]
-
-    @classmethod
-    def of_chips(cls, seed: int, chips: Sequence[int], part: int = 0) -> ReadNoise:
-        """Noise of ``chips`` while they read part ``part`` of the beats."""
-        return cls([torch.Generator().manual_seed(read_noise_seed(seed, c, part)) for c in chips])
-
-    def add(self, x: Tensor, sigma: float) -> Tensor:
-        """``x (K, ...)`` plus normal noise of standard deviation ``sigma``."""
-        if sigma == 0.0:
-            return x
-        noise = torch.empty(x.shape, dtype=x.dtype)
-        for row, generator in zip(noise, self.generators, strict=True):
-            row.normal_(0.0, sigma, generator=generator)
-        return x + noise.to(x.device)
-
-
-def product(
-    x: Tensor,
-    tiles: Tensor,
-    gain: Tensor | float,
-    *,
-    profile: HardwareProfile,
-    noise: ReadNoise | None = None,
+def products(
+    readout: Readout, layer: LayerOptics, x: Tensor, noise: ReadNoise | None = None
 ) -> Tensor:
-    """Digital sums ``(K, N, D·rows)`` of ``gain · W·x``, before the bias.
+    """Digital sums ``(K, D·rows, tokens, batch)`` of ``gain · W·x``, no bias yet, in ``y_unit``.
 
     Args:
-        x: ``(K or 1, N, A·cols)`` values as the DAC gave them.
-        tiles: realised matrices ``(K, D, A, rows, cols)``.
-        gain: electrical gain in front of the ADC.
-        profile: bits, ranges and noise levels.
+        readout: of the device.
+        layer: its blocks, prepared.
+        x: ``(K or 1, A·cols, tokens, batch)`` DAC codes, or values without a DAC, in ``x_unit``.
         noise: read noise, or ``None`` for a noiseless readout.
     """
-    chips, down, across, rows, cols = tiles.shape
-    _, adc = quantizers(profile)
-    sigma = profile.output.noise_sigma if noise else 0.0
-    if noise and profile.input.noise_sigma:
-        x = noise.add(x.expand(chips, -1, -1), profile.input.noise_sigma * profile.input.full_scale)
-    if adc is None and sigma == 0.0:
-        whole = tiles.transpose(2, 3).reshape(chips, down * rows, across * cols)
-        return _product(x, gain * whole)
+    flat = _emitted(readout, layer, x, noise).flatten(2)
+    return _sums(readout, layer, flat, noise).unflatten(2, x.shape[2:])
+
+
+def _sums(readout: Readout, layer: LayerOptics, x: Tensor, noise: ReadNoise | None) -> Tensor:
+    """The analog sum, or the digital difference of two conversions; ``n = tokens·batch``."""
+    if not readout.digital_difference:
+        return _conversion(readout, layer, x, noise)
+    baseline = readout.optics.baseline * readout.profile.input.full_scale / readout.x_unit
+    if readout.optics.encoding == "intensity-differential":
+        bright = _conversion(readout, layer, x.clamp(min=0.0) + baseline, noise)
+        return bright - _conversion(readout, layer, (-x).clamp(min=0.0) + baseline, noise)
+    dark = torch.full_like(x[:1, :, :1], baseline)
+    return _conversion(readout, layer, x + baseline, noise) - _conversion(
+        readout, layer, dark, None
+    )
+
+
+def _emitted(readout: Readout, layer: LayerOptics, x: Tensor, noise: ReadNoise | None) -> Tensor:
+    """What leaves the modulators, read with a linear scale, and its noise."""
+    full_scale = readout.profile.input.full_scale / readout.x_unit
+    if not readout.optics.is_linear:
+        x = readout.optics.emit(x / full_scale) * full_scale
+    stage = readout.profile.input
+    if noise is None or not (stage.noise_sigma or stage.snr_db is not None):
+        return x
+    chips = layer.columns[0].matrix.shape[0]
+    sigma: Tensor | float = stage.noise_sigma * full_scale
+    if stage.snr_db is not None:
+        power = x.detach().pow(2).mean((1, 2), keepdim=True) * power_ratio_from_db(-stage.snr_db)
+        sigma = (power + sigma**2).sqrt()
+    return x + noise.normal((chips, *x.shape[1:]), 1.0, x) * sigma
+
+
+def _conversion(readout: Readout, layer: LayerOptics, x: Tensor, noise: ReadNoise | None) -> Tensor:
+    """One product of every tile, through the ADC, and the sum of the tile columns."""
     total: Tensor | None = None
-    for a in range(across):
-        column = tiles[:, :, a].reshape(chips, down * rows, cols)
-        y = _product(x[..., a * cols : (a + 1) * cols], column)
-        y = noise.add(y, sigma) if noise else y
-        y = fake_quantize(gain * y, adc)
+    for a, column in enumerate(layer.columns):
+        part = x[:, a * layer.cols : (a + 1) * layer.cols]
+        y = _detected(readout, layer, column, part, noise)
+        y = round_to_codes(y, readout.adc)
         total = y if total is None else total + y
     assert total is not None
     return total
 
 
-def _product(x: Tensor, matrices: Tensor) -> Tensor:
-    """``(K or 1, N, cols) × (K, rows, cols) → (K, N, rows)``.
+def _detected(
+    readout: Readout, layer: LayerOptics, column: Column, x: Tensor, noise: ReadNoise | None
+) -> Tensor:
+    """The ADC's input, ``(K, D·rows, n)``."""
+    features = _features(readout, layer, x)
+    if noise is None:
+        y = _matmul(column.matrix, features)
+        return y if layer.scale == 1.0 else y * layer.scale
+    shape = (column.matrix.shape[0], column.matrix.shape[1], x.shape[-1])
+    if not readout.receiver.depends_on_signal:
+        if isinstance(column.sigma, float):
+            if not column.sigma:
+                return _matmul(column.matrix, features)
+            return _matmul(column.matrix, features, noise.normal(shape, column.sigma, x))
+        return _matmul(column.matrix, features, noise.normal(shape, 1.0, x) * column.sigma)
+    y = _matmul(column.matrix, features)
+    variance = readout.receiver.relative * y.detach() ** 2 + column.sigma**2
+    if column.variance is not None:
+        light, squares = readout.optics.powers(x.detach() * (readout.x_unit / _full_scale(readout)))
+        variance = variance + _matmul(column.variance, torch.cat([light, squares], dim=-2))
+    return y + noise.normal(shape, 1.0, x) * variance.sqrt()
 
-    Where all chips see the same vectors, one product with all chips' rows side by side is faster
-    than a batch of small ones.
+
+def _full_scale(readout: Readout) -> float:
+    return readout.profile.input.full_scale
+
+
+def _features(readout: Readout, layer: LayerOptics, x: Tensor) -> Tensor:
+    """``[x; √(1−x²); 1]``, those of them that the layer's matrices have columns for."""
+    features = [x]
+    if layer.has_quadrature:
+        features.append(readout.optics.quadrature(x * (readout.x_unit / _full_scale(readout))))
+    if layer.has_offset:
+        features.append(torch.ones_like(x[:, :1]))
+    return x if len(features) == 1 else torch.cat(features, dim=-2)
+
+
+def _matmul(matrix: Tensor, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    """``(K, rows, cols) · (K or 1, cols, n) → (K, rows, n)``, added to ``noise`` in place.
+
+    Where all chips see the same vectors, one product with the chips' rows below each other is
+    faster than a batch of small ones.
     """
-    chips, rows, cols = matrices.shape
-    if x.shape[0] == chips:
-        return torch.bmm(x, matrices.transpose(1, 2))
-    side_by_side = x[0] @ matrices.reshape(chips * rows, cols).T
-    return side_by_side.reshape(-1, chips, rows).transpose(0, 1)
+    chips, rows, cols = matrix.shape
+    if x.shape[0] == chips and chips > 1:
+        return torch.bmm(matrix, x) if noise is None else noise.baddbmm_(matrix, x)
+    tall = matrix.reshape(chips * rows, cols)
+    if noise is None:
+        return (tall @ x[0]).view(chips, rows, -1)
+    noise.view(chips * rows, -1).addmm_(tall, x[0])
+    return noise
