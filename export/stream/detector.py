@@ -40,6 +40,8 @@ class RPeakDetector:
 
     def push(self, samples: NDArray[np.float64]) -> list[Peak]:
         """Take the next samples (n,), NaN where missing, in any unit; return the new peaks."""
+        if not len(samples):  # lfilter would lose its state
+            return []
         bridged = self._bridge.push(samples)
         self._samples.append(bridged)
         candidates = self._picker.push(self._envelope.push(bridged))

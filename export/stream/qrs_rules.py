@@ -29,6 +29,7 @@ _T_WAVE_SAMPLES, _T_WAVE_HEIGHT = 120, 0.55
 # is one after all. Each search in vain lowers the level of the complexes, down to the floors.
 _SEARCH_AFTER, _SEARCH_THRESHOLD = 1.4, 0.5
 _DECAY, _LOWEST_LEVEL, _LEVEL_OVER_NOISE = 0.7, 0.05, 3.0
+_FADED_FOR_GOOD = 3  # searches in vain; a pause of the heart is shorter, or costs a few T waves
 _INTERVALS, _FIRST_INTERVAL, _LONGEST_INTERVAL = 8, FS_HZ, 2 * FS_HZ
 
 
@@ -63,7 +64,7 @@ class QrsRules:
             if settled < LEARNING:
                 return []
             return self._learn(settled)
-        return self._decide(candidates, settled, known_from=0)
+        return self._decide(candidates, settled)
 
     def finish(self, settled: int) -> list[Complex]:
         """The complexes of a stream that ended before the levels were learned."""
@@ -75,17 +76,16 @@ class QrsRules:
         highest = max(early, default=0.0)
         self._signal.append(highest)
         self._noise.append(_FIRST_NOISE * highest)
-        return self._decide(candidates, settled, known_from=LEARNING)
+        found = self._decide(candidates, settled)
+        return [Complex(c.position, max(c.settled, LEARNING)) for c in found]
 
-    def _decide(
-        self, candidates: Iterable[Candidate], settled: int, known_from: int
-    ) -> list[Complex]:
+    def _decide(self, candidates: Iterable[Candidate], settled: int) -> list[Complex]:
         found: list[Complex] = []
         for candidate in candidates:
             self._search_until(candidate.position, found)
             if self._is_complex(candidate, self._threshold()):
                 self._accept(candidate)
-                found.append(Complex(candidate.position, max(candidate.position + 1, known_from)))
+                found.append(Complex(candidate.position, candidate.position + 1))
             else:
                 self._reject(candidate)
         self._search_until(settled, found)
@@ -133,6 +133,9 @@ class QrsRules:
         if self._last is not None:
             interval = candidate.position - self._last.position
             self._intervals.append(min(interval, _LONGEST_INTERVAL))
+        if self._searches >= _FADED_FOR_GOOD:  # the signal has become smaller: so do its levels
+            faded = [height * _DECAY**self._searches for height in self._signal]
+            self._signal = deque(faded, maxlen=_LEVEL_BEATS)
         self._signal.append(candidate.height)
         self._last = candidate
         self._searches = 0
