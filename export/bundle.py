@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from export.formats import content, first_fault, read_json, read_npz
 from export.manifest import MANIFEST, SCHEMA_VERSION, Manifest
-from export.matrices import read_layers
+from export.matrices import Index, read_index, read_layers
 from photonic.decision import Decision
 from photonic.errors import BundleError, ConfigError, ProfileError, ProgramError
 from photonic.execute import check_inputs
@@ -80,13 +80,18 @@ class Bundle:
     files: Mapping[str, bytes]
 
     @cached_property
+    def index(self) -> Index:
+        """``layers/index.json``."""
+        return read_index(self.files)
+
+    @cached_property
     def program(self) -> Program:
         """The computation of ``program.json`` over the matrices of ``layers/``."""
         structure = read_json(self.files, PROGRAM)
         if not isinstance(structure, dict):
             raise BundleError(f"{PROGRAM}: not a JSON object")
         try:
-            return structure_from_dict(structure, read_layers(self.files))
+            return structure_from_dict(structure, read_layers(self.files, self.index))
         except ProgramError as error:
             raise BundleError(f"{PROGRAM}: {error}") from None
 

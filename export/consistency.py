@@ -15,7 +15,7 @@ import numpy as np
 from export.bundle import PROFILE, REFERENCE, Bundle
 from export.formats import read_csv, read_npy
 from export.manifest import MANIFEST
-from export.matrices import INDEX, Index, index_of, read_index, read_integer_layers
+from export.matrices import INDEX, Index, index_of, read_integer_layers
 from export.settings import BlockSettings, dac_codes, read_settings, realise, relative_error
 from export.tables import Table, read_tables, tables
 from export.vectors import expected_codes, expected_values, read_vectors
@@ -70,7 +70,7 @@ def _manifest(bundle: Bundle) -> Iterator[Fault]:
     listed = [(i.name, i.tokens, i.channels) for i in manifest.inputs]
     if listed != [(i.name, i.tokens, i.channels) for i in program.inputs]:
         yield Fault(file=MANIFEST, message="inputs are not those of program.json")
-    for entry, summary in zip(read_index(bundle.files).layers, manifest.layers, strict=False):
+    for entry, summary in zip(bundle.index.layers, manifest.layers, strict=False):
         shape = (entry.name, entry.out, entry.fan_in, entry.applied_per_beat)
         if shape != (summary.name, summary.out, summary.fan_in, summary.applied_per_beat):
             message = f"layer {summary.name!r} is not as in {INDEX}"
@@ -85,7 +85,7 @@ def _manifest(bundle: Bundle) -> Iterator[Fault]:
 
 def _index(bundle: Bundle) -> Iterator[Fault]:
     """``layers/index.json`` against what the program and the profile make it."""
-    stored, expected = read_index(bundle.files), index_of(bundle.program, bundle.profile)
+    stored, expected = bundle.index, index_of(bundle.program, bundle.profile)
     for kind in ("layers", "blocks"):
         mine, right = getattr(stored, kind), getattr(expected, kind)
         if len(mine) != len(right):
@@ -103,7 +103,7 @@ def _index(bundle: Bundle) -> Iterator[Fault]:
 
 def _layer_files(bundle: Bundle) -> Iterator[Fault]:
     """Each CSV of ``layers/`` against the NPY of the same name; padding must be zero."""
-    for layer, name, shape in _arrays(read_index(bundle.files)):
+    for layer, name, shape in _arrays(bundle.index):
         for suffix, dtype in _forms(bundle):
             stem = f"layers/{name}{suffix}"
             array = read_npy(bundle.files, f"{stem}.npy", shape, dtype)
@@ -111,7 +111,7 @@ def _layer_files(bundle: Bundle) -> Iterator[Fault]:
             if not np.array_equal(array, table):
                 message = f"not the numbers of {stem}.npy"
                 yield Fault(file=f"{stem}.csv", layer=layer, message=message)
-    for block in read_index(bundle.files).blocks:
+    for block in bundle.index.blocks:
         for suffix, dtype in _forms(bundle):
             name = f"layers/{block.name}{suffix}.npy"
             padded = read_npy(bundle.files, name, (block.rows, block.cols), dtype).copy()
@@ -137,7 +137,7 @@ def _codes(bundle: Bundle) -> Iterator[Fault]:
     converters = bundle.converters
     if converters is None:
         raise BundleError(f"{PROFILE}: no converters, but the bundle holds codes")
-    stored = read_integer_layers(bundle.files)
+    stored = read_integer_layers(bundle.files, bundle.index)
     for name, layer in bundle.program.layers.items():
         right = integer_layer(layer, converters)
         for r, c in np.ndindex(right.tiles.shape[:2]):
@@ -184,10 +184,10 @@ def _table_fault(
 def _vectors(bundle: Bundle) -> Iterator[Fault]:
     """Golden vectors against the matrices and codes they are said to come from."""
     converters, quantized = bundle.converters, bundle.has_quantized
-    deployed = read_integer_layers(bundle.files) if quantized else {}
+    deployed = read_integer_layers(bundle.files, bundle.index) if quantized else {}
     core = bundle.profile.core
     for block in bundle.program.blocks(core.rows, core.cols):
-        entry = next(b for b in read_index(bundle.files).blocks if b.name == block.name)
+        entry = next(b for b in bundle.index.blocks if b.name == block.name)
         stored = read_vectors(bundle.files, entry, quantized=quantized)
         stem = f"vectors/{block.name}"
         if len(stored.x) != len(stored.y):

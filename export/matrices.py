@@ -162,13 +162,12 @@ def read_index(files: Mapping[str, bytes]) -> Index:
     return read_model(files, INDEX, Index)
 
 
-def read_layers(files: Mapping[str, bytes]) -> dict[str, Layer]:
+def read_layers(files: Mapping[str, bytes], index: Index) -> dict[str, Layer]:
     """The layers put together again from the values of their blocks.
 
     Raises:
         BundleError: a file is missing, damaged or of another shape than the index says.
     """
-    index = read_index(files)
     layers = {}
     for entry in index.layers:
         tiles = _tiles(files, index, entry, "", np.float32)
@@ -182,13 +181,12 @@ def read_layers(files: Mapping[str, bytes]) -> dict[str, Layer]:
     return layers
 
 
-def read_integer_layers(files: Mapping[str, bytes]) -> dict[str, IntegerLayer]:
+def read_integer_layers(files: Mapping[str, bytes], index: Index) -> dict[str, IntegerLayer]:
     """The layers in codes, from the code files and the scale in the index.
 
     Raises:
         BundleError: as :func:`read_layers`, or a layer without codes.
     """
-    index = read_index(files)
     layers = {}
     for entry in index.layers:
         if entry.scale is None:

@@ -42,7 +42,7 @@ def file_arithmetic(bundle: Bundle) -> FileArithmetic:
     if converters is None:
         raise BundleError(f"{PROFILE}: profile {bundle.profile.name!r} has no converters")
     return FileArithmetic(
-        layers=read_integer_layers(bundle.files),
+        layers=read_integer_layers(bundle.files, bundle.index),
         converters=converters,
         tables=read_tables(bundle.files, bundle.program),
     )

@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle import FLOAT_MODEL, PROFILE, PROGRAM, QUANTIZED_MODEL, REFERENCE
+from export.bundle import (
+    FLOAT_MODEL,
+    PROFILE,
+    PROGRAM,
+    QUANTIZED_MODEL,
+    REFERENCE,
+    Bundle,
+)
 from export.formats import json_bytes, npz_bytes
 from export.graph import OPSET
 from export.manifest import (
@@ -55,8 +62,8 @@ profile.json     the hardware profile the bundle was made for
 """
 
 
-def bundle_files(run: Run, profile: HardwareProfile) -> dict[str, bytes]:
-    """Every file of the bundle of ``run`` for ``profile`` but the manifest, by name.
+def make_bundle(run: Run, profile: HardwareProfile, path: Path) -> Bundle:
+    """The bundle of ``run`` for ``profile`` in memory, as it would be read from ``path``.
 
     Raises:
         ProgramError: a program that cannot run on the profile's converters.
@@ -81,34 +88,35 @@ def bundle_files(run: Run, profile: HardwareProfile) -> dict[str, bytes]:
         properties |= {"adc_step": converters.adc.step, "dac_step": converters.dac.step}
         files[QUANTIZED_MODEL] = quantized_model(program, converters, properties)
         files |= table_files(tables(program, deployed.layers, converters))
-    return dict(sorted(files.items()))
+    files = dict(sorted(files.items()))
+    manifest = _manifest(run, profile, files)
+    files[MANIFEST] = json_bytes(manifest.model_dump(mode="json"))
+    return Bundle(path=path, manifest=manifest, files=files)
 
 
-def write_bundle(run: Run, profile: HardwareProfile, out: str | Path) -> Manifest:
+def write_bundle(run: Run, profile: HardwareProfile, out: str | Path) -> Bundle:
     """Write the bundle to the folder ``out``, or to the zip file if it ends in ``.zip``.
 
     A bundle that is there already is replaced; a crash leaves the old one or none.
 
     Raises:
         ConfigError: ``out`` holds something else than a bundle.
-        ProgramError, ProfileError: as :func:`bundle_files`.
+        ProgramError, ProfileError: as :func:`make_bundle`.
     """
     target = Path(out)
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
         raise ConfigError(f"{target} holds something that is no bundle; name another folder")
-    files = bundle_files(run, profile)
-    manifest = _manifest(run, profile, files)
-    files[MANIFEST] = json_bytes(manifest.model_dump(mode="json"))
+    bundle = make_bundle(run, profile, target)
     if target.suffix == ".zip":
         with atomic_write(target) as temporary:
-            _write_zip(files, temporary)
-        return manifest
+            _write_zip(bundle.files, temporary)
+        return bundle
     with atomic_directory(target, replace=True) as temporary:
-        for name, data in files.items():
+        for name, data in bundle.files.items():
             path = temporary / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-    return manifest
+    return bundle
 
 
 def _write_zip(files: Mapping[str, bytes], path: Path) -> None:

@@ -32,7 +32,7 @@ def export(run: Path, profile_name: str, out: Path, as_json: bool) -> None:
 
     profile, started = load_profile(profile_name), time.perf_counter()
     finished = read_run(run)
-    manifest = write_bundle(finished, profile, out)
+    manifest = write_bundle(finished, profile, out).manifest
     summary = {
         "bundle": str(out),
         "name": manifest.name,

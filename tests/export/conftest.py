@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,30 @@ def profile_with_bits(bits: int, base: str = "generic_8bit") -> HardwareProfile:
     for stage in ("weight", "input", "output"):
         profile = profile.with_value(f"{stage}.bits", bits)
     return profile
+
+
+@pytest.fixture(scope="session", name="make_run")
+def make_run_fixture() -> Callable[..., Path]:
+    """:func:`write_run`."""
+    return write_run
+
+
+@pytest.fixture(scope="session", name="segment_program")
+def segment_program_fixture() -> Callable[..., Program]:
+    """:func:`segment_program`."""
+    return segment_program
+
+
+@pytest.fixture(scope="session", name="tiled_program")
+def tiled_program_fixture() -> Callable[..., Program]:
+    """:func:`tiled_program`."""
+    return tiled_program
+
+
+@pytest.fixture(scope="session", name="bits_profile")
+def bits_profile_fixture() -> Callable[..., HardwareProfile]:
+    """:func:`profile_with_bits`."""
+    return profile_with_bits
 
 
 @pytest.fixture(scope="session")
