@@ -24,7 +24,7 @@ from photonic.program_io import load_program
 
 SCHEMA_VERSION = 1
 HASHED = ("checkpoint.safetensors", "program.json", "sample.npz")
-# Training computes in float32: rounding of 6e-8 per operation, amplified by the gains of the layers.
+# Training computes in float32: 6e-8 per operation, amplified by the gains of the layers.
 TRAINED_TOLERANCE = 1e-4
 FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
