@@ -12,10 +12,11 @@ Verdict = Literal["pass", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a finding of one code means, and what to do about it."""
+    """What a finding of one code means, what to do about it, and the profile key of its limit."""
 
     meaning: str
     advice: str
+    limit: str = ""
 
 
 CODES: dict[str, Code] = {
@@ -57,25 +58,31 @@ CODES: dict[str, Code] = {
     "VAL002": Code(
         "a weight lies outside what the core can store",
         "train with the value constraint at the profile's weight range",
+        "weight.full_scale",
     ),
     "VAL003": Code("a matrix, or a row of it, is zero", "nothing, or train with fewer channels"),
     "GAN001": Code(
         "the electrical gain is above the amplifier's limit",
         "train with a smaller gain bound, or scale the layer's weights up",
+        "limits.max_gain",
     ),
     "GAN002": Code(
         "gain × spectral norm is above the amplifier's limit on a passive mesh",
         "train with a smaller constraint scale or gain",
+        "limits.max_gain",
     ),
     "QNT001": Code(
         "weights are too coarse: signal to quantisation noise below the limit",
         "train with the profile's bits (QAT), or use a profile with more weight bits",
+        "limits.min_sqnr_db",
     ),
     "QNT002": Code(
         "weights clip at the highest code", "nothing if few; the highest code lies 1 LSB inside"
     ),
     "QNT003": Code(
-        "activations have fewer bits than the limit", "use a profile with more DAC bits"
+        "activations have fewer bits than the limit",
+        "use a profile with more DAC bits",
+        "limits.min_activation_bits",
     ),
     "QNT004": Code(
         "float32 cannot hold this layer's products exactly; the graph uses float64 there",
@@ -88,6 +95,7 @@ CODES: dict[str, Code] = {
     "ADC001": Code(
         "clipping at the ADC changes more values on real data than the limit allows",
         "train with the profile (QAT), lower the gain, or raise output.full_scale",
+        "limits.max_clip_rate",
     ),
     "ADC002": Code(
         "an analog output uses a small part of the ADC's range",
@@ -99,10 +107,12 @@ CODES: dict[str, Code] = {
     "ADC004": Code(
         "many ADC samples clip, but the activation behind is saturated there",
         "nothing; a lower gain would lose resolution where it matters",
+        "limits.max_clip_rate",
     ),
     "SET001": Code(
         "the compiled settings realise the matrix too coarsely",
         "use more bits for the settings, or retrain with this profile",
+        "limits.min_sqnr_db",
     ),
     "SET002": Code(
         "the settings could not be compiled for this profile",
@@ -111,14 +121,17 @@ CODES: dict[str, Code] = {
     "COR001": Code(
         "more matrices than cores: cores are reprogrammed during every beat",
         "use a chip with more cores, or a student with fewer matrices",
+        "core.count",
     ),
     "LAT001": Code(
         "a beat takes longer than the latency budget",
         "use more cores or faster reprogramming, or a smaller student",
+        "limits.latency_us",
     ),
     "LAT002": Code(
         "the latency of a beat cannot be told: the profile lacks clock or reprogramming time",
         "add timing.clock_ghz and timing.reconfiguration_us to the profile",
+        "limits.latency_us",
     ),
 }
 

@@ -47,14 +47,16 @@ def compile_settings(blocks: Sequence[Block], profile: HardwareProfile) -> dict[
 
     device = device_for(profile)
     wanted = np.stack([block.matrix for block in blocks])
-    settings = device.compile(wanted)
+    settings = {key: np.asarray(values) for key, values in device.compile(wanted).items()}
     realised = device.realise(settings)[0].double().numpy()
     return {
         block.name: BlockSettings(
             block=block.name,
             kind=profile.kind,
             settings={key: array[i].tolist() for key, array in settings.items()},
-            dac_codes=dac_codes({key: array[i] for key, array in settings.items()}, profile),
+            dac_codes=dac_codes(
+                {key: array[i].tolist() for key, array in settings.items()}, profile
+            ),
             realised=realised[i].tolist(),
             error_frobenius=float(np.linalg.norm(realised[i] - block.matrix)),
             relative_error=relative_error(realised[i], block.matrix),
@@ -99,12 +101,18 @@ def check_settings(program: Program, profile: HardwareProfile) -> list[Finding]:
 
 
 def dac_codes(settings: Mapping[str, Any], profile: HardwareProfile) -> dict[str, Any]:
-    """Integer codes of the settings that are stored as codes: the weights of a generic core."""
-    converters = profile.converters()
-    if converters is None or "weight" not in settings:
-        return {}
-    weight = np.asarray(settings["weight"], dtype=np.float64)
-    return {"weight": converters.weight.codes(weight).astype(np.int64).tolist()}
+    """Integer codes of those settings of a block that the profile gives a DAC with bits."""
+    steps = {}
+    converters, phase_bits = profile.converters(), profile.optics.phase_bits
+    if converters is not None:
+        steps["weight"] = converters.weight.step
+    if phase_bits is not None:
+        steps["phases_rad"] = 2.0 * np.pi / 2**phase_bits
+    return {
+        key: np.rint(np.asarray(settings[key]) / step).astype(np.int64).tolist()
+        for key, step in steps.items()
+        if key in settings
+    }
 
 
 def realise(made: Sequence[BlockSettings], profile: HardwareProfile) -> np.ndarray:
@@ -117,9 +125,9 @@ def realise(made: Sequence[BlockSettings], profile: HardwareProfile) -> np.ndarr
 
     names = made[0].settings.keys()
     try:
-        arrays = {n: np.array([b.settings[n] for b in made], dtype=np.float32) for n in names}
+        arrays = {name: np.array([block.settings[name] for block in made]) for name in names}
         return device_for(profile).realise(arrays)[0].double().numpy()
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise BundleError(f"settings/: not settings of kind {profile.kind!r}: {error}") from None
 
 
