@@ -113,6 +113,8 @@ class BeatStream:
         )
 
     def _next_r_peak(self, peak: Peak) -> int | None:
+        if not self._classifier.needs_next_peak:  # it may be known, if it came in the same chunk
+            return None
         if self._pending:
             return self._pending[0].sample
         latest = peak.sample + _LONGEST_WAIT

@@ -35,12 +35,12 @@ def test_chunks_change_nothing(ecg, chunk):
     assert detect(signal, chunk) == detect(signal)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=30), st.integers(0, 2**31))
 def test_chunks_change_nothing_in_noise(sizes, seed):
     generator = np.random.default_rng(seed)
-    signal = generator.standard_normal(6000)
-    signal[generator.integers(0, 6000, 20)] = np.nan
+    signal = generator.standard_normal(4000)
+    signal[generator.integers(0, 4000, 20)] = np.nan
     detector, peaks, start = RPeakDetector(), [], 0
     for size in [*sizes, len(signal)]:
         peaks += detector.push(signal[start : start + size])
@@ -76,7 +76,7 @@ def test_peaks_ascend_and_keep_their_distance(ecg):
     lambda x: x + 12.0,
     lambda x: x + 0.5 * np.sin(2 * np.pi * 0.3 * np.arange(len(x)) / FS_HZ),
     lambda x: x + 0.5 * np.sin(2 * np.pi * 50 * np.arange(len(x)) / FS_HZ),
-], ids=["as it is", "upside down", "volts", "converter steps", "12 mV offset", "wander", "hum"])  # fmt: skip
+], ids=["as it is", "upside down", "volts", "converter", "offset", "wander", "hum"])  # fmt: skip
 def test_every_beat_is_found_at_its_peak(ecg, change):
     signal, peaks, _ = ecg
     found = samples(detect(change(signal)))
