@@ -55,7 +55,7 @@ class InputStage(Section):
     )
     snr_db: Finite | None = Field(
         default=None,
-        description="power ratio of a program input's mean square, per beat, to its noise",
+        description="mean square of a product's inputs, per beat, over that of their noise",
     )
     extinction_ratio_db: Positive | None = Field(
         default=None, description="power ratio of the modulator's brightest to darkest state"
@@ -144,7 +144,7 @@ class Heater(Section):
         default=0.0, description="share of a heater's phase that reaches a neighbour one pitch off"
     )
     crosstalk_pitch: Positive = Field(
-        default=1.0, description="pitches over which crosstalk falls to 1/e"
+        default=0.5, description="pitches over which crosstalk falls to 1/e"
     )
     compensated: bool = Field(
         default=False, description="phases are compiled with the inverse of the crosstalk"

@@ -27,8 +27,15 @@ from photonic.quantize import Quantizer
 Settings = Mapping[str, np.ndarray | Tensor]
 Errors = Mapping[str, Tensor]
 
-# Sections whose keys every kind honours, or that no device reads (cost and check do).
-COMMON = frozenset({"core", "weight", "input", "output", "timing", "energy", "limits", "source"})
+# Sections and keys that every kind honours, or that link budget, cost and check read.
+COMMON = frozenset(
+    {
+        "core", "weight", "input", "output", "timing", "energy", "limits",
+        "optics.wavelength_nm", "optics.laser_power_mw", "optics.coupler_loss_db",
+        "optics.modulator_loss_db", "optics.element_loss_db", "optics.responsivity_a_per_w",
+        "optics.sensitivity_dbm", "optics.saturation_dbm", "heater.power_per_pi_mw",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,13 +185,14 @@ class Device(ABC):
         return grid(values)
 
     def _refuse_what_is_not_honoured(self) -> None:
-        for section in set(type(self.profile).model_fields) - COMMON - self.honours:
+        honoured = COMMON | self.honours
+        for section in type(self.profile).model_fields.keys() - honoured:
             values = getattr(self.profile, section)
             if not isinstance(values, Section) or values == type(values)():
                 continue
             for key, field in type(values).model_fields.items():
                 value = getattr(values, key)
-                if value != field.default and f"{section}.{key}" not in self.honours:
+                if value != field.default and f"{section}.{key}" not in honoured:
                     raise ProfileError(
                         f"profile {self.profile.name!r}: {section}.{key} = {value!r} means nothing "
                         f"to kind {self.profile.kind!r}; remove it or choose another kind"

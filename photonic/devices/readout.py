@@ -11,11 +11,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from photonic.devices.base import Device, Transfer
 from photonic.devices.converters import Readout
 from photonic.devices.fake_quant import round_to_codes
-from photonic.devices.layer_optics import Column, LayerOptics
+from photonic.devices.layer_optics import Column, LayerOptics, prepare
 from photonic.devices.read_noise import ReadNoise
 from photonic.units import power_ratio_from_db
+
+
+def forward(
+    device: Device,
+    x: Tensor,
+    transfer: Transfer,
+    *,
+    gain: Tensor | float = 1.0,
+    noise: ReadNoise | None = None,
+) -> Tensor:
+    """What one programmed core answers: ``(K, n, rows)`` behind the ADC, in weight × input.
+
+    Args:
+        device: the core.
+        x: ``(K or 1, n, cols)`` values, in the input's full scale; the DAC rounds them.
+        transfer: of one block on ``K`` chips.
+        gain: electrical gain in front of the ADC.
+        noise: read noise, or ``None`` for a noiseless readout.
+    """
+    readout = Readout.of(device)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    layer = prepare(readout, transfer, (1, 1), gain, dtype=dtype)
+    light = readout.encode(x.to(dtype)).transpose(1, 2)[:, :, None]
+    return products(readout, layer, light, noise)[:, :, 0].transpose(1, 2) * readout.y_unit
 
 
 def products(
