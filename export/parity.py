@@ -19,11 +19,12 @@ from export.chunks import chunks, num_samples
 from export.consistency import Fault, consistency_faults
 from export.departure import first_departing_step
 from export.manifest import MANIFEST
-from export.reexecute import FileArithmetic, file_arithmetic
+from export.reexecute import FileArithmetic, file_arithmetic, settings_arithmetic
 from export.runtime import metadata, open_session, run_model, run_one_by_one
 from photonic.errors import BundleError, PhotonicError
 from photonic.execute import execute, run_float, run_integer
 from photonic.profile import Converters
+from photonic.program import Program
 
 FLOAT_TOLERANCE = 1e-5
 # The first samples that differ show the layer as well as all of them do.
@@ -44,6 +45,10 @@ class Parity:
             the stored outputs of the reference sample and against the float graph.
         matrix_reexecution_lsb_mismatches: logit codes from stored codes and tables that are not
             the integer reference's.
+        settings_lsb_mismatches: logit codes with the matrices that ``settings/`` realise that are
+            not the integer reference's. Must be none on a generic core; on other kinds it is what
+            the settings cost, which ``check`` judges.
+        settings_decision_changes: decisions that differ for the same reason.
         num_samples: samples compared.
         first_departing_layer: where the first value departs, if one does.
         faults: files that are damaged or contradict one another.
@@ -54,6 +59,8 @@ class Parity:
     decision_mismatches: int = 0
     matrix_reexecution_max_abs_diff: float = 0.0
     matrix_reexecution_lsb_mismatches: int | None = None
+    settings_lsb_mismatches: int | None = None
+    settings_decision_changes: int | None = None
     num_samples: int = 0
     first_departing_layer: str | None = None
     faults: list[Fault] = field(default_factory=list)
@@ -64,11 +71,9 @@ class Parity:
         before = self.matrix_reexecution_max_abs_diff
         self.matrix_reexecution_max_abs_diff = max(before, difference)
 
-    def add_code_mismatches(self, *, graph: int, files: int) -> None:
-        """Count logit codes that are not the integer reference's."""
-        self.quantized_lsb_mismatches = (self.quantized_lsb_mismatches or 0) + graph
-        before = self.matrix_reexecution_lsb_mismatches or 0
-        self.matrix_reexecution_lsb_mismatches = before + files
+    def count(self, name: str, more: int) -> None:
+        """Add to one of the counts, which are ``None`` until something was compared."""
+        setattr(self, name, (getattr(self, name) or 0) + more)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the keys that other programs rely on."""
@@ -114,6 +119,9 @@ def verify(
         for part in chunks(reference.inputs if inputs is None else inputs):
             _compare(embodiments, part, parity)
             advance(num_samples(part))
+        if bundle.profile.kind == "generic" and parity.settings_lsb_mismatches:
+            message = f"{parity.settings_lsb_mismatches} logit codes are not those of layers/"
+            parity.faults.append(Fault(file="settings/", message=message))
     except PhotonicError as error:
         parity.faults.append(Fault(file=str(error).partition(":")[0], message=str(error)))
     if parity.first_departing_layer is None:
@@ -130,6 +138,7 @@ class _Embodiments:
     float_graph: onnxruntime.InferenceSession
     quantized_graph: onnxruntime.InferenceSession | None
     files: FileArithmetic | None
+    settings: FileArithmetic | None
 
     @classmethod
     def of(cls, bundle: Bundle) -> _Embodiments:
@@ -143,6 +152,7 @@ class _Embodiments:
                 else None
             ),
             files=file_arithmetic(bundle) if quantized else None,
+            settings=settings_arithmetic(bundle) if quantized else None,
         )
 
     @property
@@ -208,7 +218,7 @@ def _compare(forms: _Embodiments, inputs: Mapping[str, np.ndarray], parity: Pari
         distance = _distance(logits, reference)
         differs |= distance.max(axis=-1) > FLOAT_TOLERANCE
         parity.add_difference(float(distance.max()))
-        parity.decision_mismatches += int((decision(logits) != decided).sum())
+        parity.count("decision_mismatches", int((decision(logits) != decided).sum()))
     parity.num_samples += num_samples(inputs)
     if differs.any():
         _name_departure(forms, inputs, differs, parity, None)
@@ -226,17 +236,28 @@ def _compare_codes(
     program, decision, adc = forms.bundle.program, forms.bundle.decision, files.converters.adc
     reference = run_integer(program, inputs, files.converters)
     decided = decision(adc.values(reference))
-    again = execute(inputs, program.steps, files)[program.output][..., 0, :]
+    again = _logits(program, inputs, files)
     differs = (again != reference).any(axis=-1)
-    parity.add_code_mismatches(graph=0, files=int((again != reference).sum()))
+    parity.count("matrix_reexecution_lsb_mismatches", int((again != reference).sum()))
     for run in (run_model, run_one_by_one):
         logits = run(graph, inputs)
         wrong = np.rint(logits / adc.step) != reference
         differs |= wrong.any(axis=-1)
-        parity.add_code_mismatches(graph=int(wrong.sum()), files=0)
-        parity.decision_mismatches += int((decision(logits) != decided).sum())
+        parity.count("quantized_lsb_mismatches", int(wrong.sum()))
+        parity.count("decision_mismatches", int((decision(logits) != decided).sum()))
     if differs.any():
         _name_departure(forms, inputs, differs, parity, files)
+    if forms.settings is not None:
+        realised = _logits(program, inputs, forms.settings)
+        changes = int((decision(adc.values(realised)) != decided).sum())
+        parity.count("settings_lsb_mismatches", int((realised != reference).sum()))
+        parity.count("settings_decision_changes", changes)
+
+
+def _logits(
+    program: Program, inputs: Mapping[str, np.ndarray], arithmetic: FileArithmetic
+) -> np.ndarray:
+    return execute(inputs, program.steps, arithmetic)[program.output][..., 0, :]
 
 
 def _name_departure(

@@ -1,19 +1,20 @@
 """The deployed model re-executed from the files the chip gets, and from nothing else.
 
-Codes come from ``layers/*_codes.npy``, scales from ``layers/index.json``, activations from
-``tables/``; the order of the steps from ``program.json``. No weight is quantised and no function is
-evaluated here.
+Codes come from ``layers/*_codes.npy`` or, as real numbers, from the matrices that ``settings/``
+realise; scales from ``layers/index.json``, activations from ``tables/``; the order of steps from
+``program.json``. No weight is quantised and no function is evaluated here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from export.bundle import PROFILE, Bundle
 from export.matrices import read_integer_layers
+from export.settings import read_settings
 from export.tables import Table, read_tables
 from photonic.errors import BundleError
 from photonic.execute import IntegerArithmetic
@@ -46,3 +47,26 @@ def file_arithmetic(bundle: Bundle) -> FileArithmetic:
         converters=converters,
         tables=read_tables(bundle.files, bundle.program),
     )
+
+
+def settings_arithmetic(bundle: Bundle) -> FileArithmetic:
+    """As :func:`file_arithmetic`, with the matrices of ``settings/`` in place of the codes.
+
+    On a generic core these are the same numbers; what a mesh or a bank realises lies beside them.
+
+    Raises:
+        BundleError: as :func:`file_arithmetic`, or settings that are missing or damaged.
+    """
+    stored = file_arithmetic(bundle)
+    step = stored.converters.weight.step
+    layers = {}
+    for name, layer in stored.layers.items():
+        tiles = np.zeros(layer.tiles.shape)
+        for r, c in np.ndindex(tiles.shape[:2]):
+            settings = read_settings(bundle.files, f"{name}.{r}.{c}")
+            matrix = np.array(settings.realised)
+            if matrix.shape != tiles.shape[2:]:
+                raise BundleError(f"settings/{settings.block}.json: realised {matrix.shape}")
+            tiles[r, c] = matrix / step
+        layers[name] = replace(layer, tiles=tiles)
+    return replace(stored, layers=layers)

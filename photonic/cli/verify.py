@@ -46,6 +46,7 @@ def verify(
 
 
 def _print(bundle: Path, parity: Parity, source: str) -> None:
+    settings = "see check" if parity.settings_lsb_mismatches else 0
     print_table(
         ("comparison", "difference", "allowed"),
         [
@@ -54,6 +55,8 @@ def _print(bundle: Path, parity: Parity, source: str) -> None:
             ("quantised graph, logit codes", parity.quantized_lsb_mismatches, 0),
             ("codes and tables re-executed", parity.matrix_reexecution_lsb_mismatches, 0),
             ("decisions", parity.decision_mismatches, 0),
+            ("settings realised, logit codes", parity.settings_lsb_mismatches, settings),
+            ("settings realised, decisions", parity.settings_decision_changes, settings),
             ("files that contradict", len(parity.faults), 0),
         ],
         title=f"{bundle}: {parity.verdict} on {parity.num_samples} samples ({source})",
