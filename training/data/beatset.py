@@ -38,6 +38,7 @@ class RecordSummary:
         num_gaps: beats dropped because their window misses samples.
         num_flutter: beats dropped because they lie in ventricular flutter.
         num_unmapped: beats dropped because the label map has no class for them.
+        companion: the lead is the record's other one, beside an entry for the chosen lead.
     """
 
     name: str
@@ -48,11 +49,15 @@ class RecordSummary:
     num_gaps: int
     num_flutter: int
     num_unmapped: int
+    companion: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatSet:
     """Labelled beats, record after record, in time order within each.
+
+    Where a record was read in both leads it is listed twice, and the beats of all companion leads
+    stand at the end: each lead of a beat is an example of its own.
 
     Attributes:
         beats: (n, 360) float32 in [-1, 1], channel 1 of a student.
@@ -65,7 +70,7 @@ class BeatSet:
         symbol: (n,) WFDB symbol.
         record: (n,) index into ``records``.
         sample: (n,) sample number of the R peak at 360 Hz.
-        records: one summary per record.
+        records: one summary per record and lead.
         excluded: records left out because they are paced.
         labels: the label map.
     """
@@ -90,9 +95,13 @@ class BeatSet:
         """Names of ``records``."""
         return tuple(summary.name for summary in self.records)
 
-    def of_records(self, names: Sequence[str]) -> Indices:
-        """Ascending indices of the beats of these records."""
-        wanted = [i for i, name in enumerate(self.record_names) if name in set(names)]
+    def of_records(self, names: Sequence[str], *, companion: bool = False) -> Indices:
+        """Ascending indices of the beats of these records, in the chosen or the companion lead."""
+        wanted = [
+            i
+            for i, summary in enumerate(self.records)
+            if summary.name in set(names) and summary.companion == companion
+        ]
         return np.flatnonzero(np.isin(self.record, wanted))
 
     def class_counts(self, index: Indices | None = None) -> dict[str, int]:
@@ -122,6 +131,7 @@ def load_beats(
     *,
     records: Sequence[str] | None = None,
     lead: LeadChoice | None = None,
+    both_leads: Sequence[str] = (),
     resample: bool = False,
     annotator: str = "atr",
     keep_paced: bool = False,
@@ -136,6 +146,7 @@ def load_beats(
         labels: label map; beats it has no class for are dropped and counted.
         records: names to read, in this order; all of the folder, sorted, if left out.
         lead: which lead; MLII if left out.
+        both_leads: records whose other lead is read as well; one without another adds nothing.
         resample: accept records at another rate than 360 Hz and resample them.
         annotator: suffix of the annotation files.
         keep_paced: keep records with paced beats where the label map leaves them out.
@@ -148,35 +159,40 @@ def load_beats(
             symbol; no beat is left.
     """
     choice = lead or LeadChoice()
+    other = replace(choice, companion=not choice.companion)
+    names = records if records is not None else list_records(directory)
     excludes_paced = labels.excludes_paced and not keep_paced
     parts: list[RecordBeats] = []
     summaries: list[RecordSummary] = []
     kept_labels: list[NDArray[np.int64]] = []
     excluded: list[str] = []
-    for name in records if records is not None else list_records(directory):
+    for name, wanted in [(n, choice) for n in names] + [(n, other) for n in both_leads]:
         header = read_header(directory, name)
         check_rate(header, resample=resample)
+        found = wanted.find(name, header.leads)
+        if wanted is other and (found is None or name in excluded):
+            continue
         # A paced record that is left out anyway need not have the lead.
-        lacks_lead = choice.find(name, header.leads) is None
         if (
             excludes_paced
-            and lacks_lead
+            and found is None
             and _is_paced(read_annotations(directory, header, annotator).symbols)
         ):
             excluded.append(name)
             continue
-        channel = choice.channel(name, header.leads)
+        channel = wanted.channel(name, header.leads)
         part = cached_record_beats(
             directory, header, channel, annotator=annotator, cache=cache, residual=residual
         )
-        if on_record is not None:
+        if on_record is not None and wanted is choice:
             on_record(name)
         if excludes_paced and _is_paced(part.symbol):
             excluded.append(name)
             continue
         label = labels.encode(part.symbol)
         flutter = part.flutter & labels.excludes_flutter
-        summaries.append(_summary(header, channel, part, label, flutter))
+        summary = _summary(header, channel, part, label, flutter)
+        summaries.append(replace(summary, companion=wanted is other))
         keep = (label != DROPPED) & ~flutter
         parts.append(part if keep.all() else _kept(part, keep))
         kept_labels.append(label[keep])

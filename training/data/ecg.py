@@ -32,6 +32,11 @@ class EcgDataOptions(BaseModel):
     test_records: tuple[str, ...] = Field((), description="Records to test on (split lists).")
     lead: str = Field("MLII", min_length=1, description="Lead, by name or channel index.")
     companion_lead: bool = Field(False, description="Read each record's other lead instead.")
+    both_leads: bool = Field(
+        False,
+        description="Learn from the other lead of the training records too, each lead as an "
+        "example of its own; the chosen lead alone validates and tests.",
+    )
     resample: Literal[360] | None = Field(
         None, description="Resample records at another rate to this one, in Hz."
     )
@@ -89,6 +94,7 @@ def load_ecg(
         lead=LeadChoice.parse(
             options.lead, stand_ins=plan.stand_ins, companion=options.companion_lead
         ),
+        both_leads=plan.train if options.both_leads else (),
         resample=options.resample is not None,
         annotator=options.annotator,
         keep_paced=options.keep_paced,

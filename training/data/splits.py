@@ -24,14 +24,19 @@ _VALIDATION_SHARE = 0.2
 class Split:
     """Indices into one :class:`BeatSet`, each ascending; train, val and test are disjoint.
 
+    Beats in a companion lead are only ever learned from, and never while the same patient
+    validates: whatever chooses or tests is in the chosen lead.
+
     Attributes:
         name: name in the registry.
-        train: beats that the student learns from.
+        train: beats that the student learns from, companions among them.
         val: beats that choose checkpoint and threshold; with folds, the first of them.
         test: beats that are scored once.
         folds: patient-wise folds of train and val for cross-validation; empty where validation is
             a random share of the beats.
         note: what a report must say about it.
+        companions: beats of the records to train on in their companion lead.
+        companion_folds: of these the ones of each fold's records.
     """
 
     name: str
@@ -40,11 +45,18 @@ class Split:
     test: Indices
     folds: tuple[Indices, ...]
     note: str
+    companions: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    companion_folds: tuple[Indices, ...] = ()
 
     @property
     def selection(self) -> Indices:
-        """Every beat that may take part in choosing: train and val."""
-        return np.union1d(self.train, self.val)
+        """Every beat that may take part in choosing: train and val in the chosen lead."""
+        return np.setdiff1d(np.union1d(self.train, self.val), self.companions)
+
+    @property
+    def learned(self) -> Indices:
+        """Every beat that the final student learns from: all of them where there are folds."""
+        return np.union1d(self.selection, self.companions) if self.folds else self.train
 
     def fold(self, number: int) -> Split:
         """The same split with fold ``number`` as val and the other folds as train.
@@ -55,7 +67,8 @@ class Split:
         if not 0 <= number < len(self.folds):
             raise ConfigError(f"fold {number} of split {self.name}: it has {len(self.folds)} folds")
         val = self.folds[number]
-        return replace(self, train=np.setdiff1d(self.selection, val), val=val)
+        own = self.companion_folds[number] if self.companion_folds else val
+        return replace(self, train=np.setdiff1d(self.learned, np.union1d(val, own)), val=val)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,22 +109,31 @@ class SplitPlan:
             DataError: no beats to train or to validate on, or a class without a training beat.
         """
         selection = beats.of_records(self.train)
+        companions = beats.of_records(self.train, companion=True)
         folds: tuple[Indices, ...] = ()
         if self.random_beats:
             train, val = _random_share(beats, selection, seed)
+            companions = _same_beats(beats, companions, train)
         else:
             named = tuple(beats.of_records(fold) for fold in self.folds)
             folds = tuple(fold for fold in named if len(fold)) or _balanced(beats, selection)
             val = folds[0]
             train = np.setdiff1d(selection, val)
+        if len(folds) == 1:
+            folds = ()
+            companions = np.setdiff1d(companions, _same_records(beats, companions, val))
         _check(self.name, beats, train, val)
+        held_out = tuple(_same_records(beats, companions, fold) for fold in folds)
+        learned = np.setdiff1d(companions, held_out[0]) if folds else companions
         return Split(
             name=self.name,
-            train=train,
+            train=np.union1d(train, learned),
             val=val,
             test=beats.of_records(self.test),
-            folds=folds if len(folds) > 1 else (),
+            folds=folds,
             note=self.note,
+            companions=companions,
+            companion_folds=held_out,
         )
 
 
@@ -267,6 +289,19 @@ def _random_share(beats: BeatSet, selection: Indices, seed: int) -> tuple[Indice
         selection, test_size=_VALIDATION_SHARE, stratify=label, random_state=seed
     )
     return np.sort(train), np.sort(val)
+
+
+def _same_records(beats: BeatSet, candidates: Indices, chosen: Indices) -> Indices:
+    """Of the candidates those of the records of the chosen beats, whatever the lead."""
+    names = np.asarray(beats.record_names)[beats.record]
+    return candidates[np.isin(names[candidates], names[chosen])]
+
+
+def _same_beats(beats: BeatSet, candidates: Indices, chosen: Indices) -> Indices:
+    """Of the candidates those that are a chosen beat in another lead."""
+    patient = np.unique(beats.record_names, return_inverse=True)[1][beats.record]
+    moment = patient.astype(np.int64) * (beats.sample.max() + 1) + beats.sample
+    return candidates[np.isin(moment[candidates], moment[chosen])]
 
 
 def _balanced(beats: BeatSet, selection: Indices) -> tuple[Indices, ...]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -203,3 +205,89 @@ def test_every_name_has_a_plan():
     for name in SPLITS:
         lists = {"train": ["100", "101"]} if name == "lists" else {}
         assert plan_split(name, ALL_MITDB, **lists).name == name
+
+
+def in_both_leads(records: dict[str, str]) -> BeatSet:
+    """Made-up beats, and the same ones again in a companion lead."""
+    one = made_up(records)
+    num, count = len(one), len(records)
+    twice = np.tile(np.arange(num), 2)
+    again = tuple(dataclasses.replace(r, lead="V5", companion=True) for r in one.records)
+    return dataclasses.replace(
+        one.select(twice),
+        record=np.concatenate([one.record, one.record + count]).astype(np.int32),
+        records=one.records + again,
+    )
+
+
+@pytest.mark.parametrize("name", ["by-record", "lists"])
+def test_a_companion_lead_is_learned_from_and_never_chooses_or_tests(name):
+    records = dict.fromkeys("abcdef", "NNSSVVFF")
+    beats = in_both_leads(records)
+    lists = {"train": ["a", "b"], "val": ["c", "d"], "test": ["e", "f"]} if name == "lists" else {}
+    split = plan_split(name, sorted(records), **lists).resolve(beats, seed=0)
+    companion = np.array([r.companion for r in beats.records])[beats.record]
+    for part in (split.val, split.test, split.selection, *split.folds):
+        assert not companion[part].any()
+    assert companion[split.train].sum() == (~companion[split.train]).sum() == 16
+    # Without folds the student is trained once, on a and b; with folds last on all four.
+    assert names_of(beats, split.learned) == set("ab" if name == "lists" else "abcd")
+    assert np.array_equal(split.learned[companion[split.learned]], split.companions)
+
+
+def test_no_fold_learns_from_the_other_lead_of_a_patient_it_validates_on():
+    records = dict.fromkeys("abcdef", "NNSSVVFF")
+    beats = in_both_leads(records)
+    split = plan_split("by-record", sorted(records)).resolve(beats, seed=0)
+    for number in range(len(split.folds)):
+        part = split.fold(number)
+        assert not names_of(beats, part.train) & names_of(beats, part.val)
+        assert len(part.train) == 2 * (len(split.selection) - len(part.val))
+        assert np.array_equal(part.learned, split.learned)
+
+
+def test_a_random_share_learns_from_the_other_lead_of_its_training_beats_alone():
+    plan = MITDB_PLANS["seed"]
+    beats = in_both_leads(dict.fromkeys(plan.records, "NSVF" * 5))
+    split = plan.resolve(beats, seed=5)
+    half = len(beats) // 2
+    assert np.array_equal(split.companions - half, np.setdiff1d(split.train, split.companions))
+    assert np.array_equal(split.learned, split.train)
+
+
+def test_both_leads_are_read_for_the_records_to_train_on(synthetic_dir):
+    options = EcgDataOptions(split="by-record", both_leads=True)
+    data, plain = (
+        load_ecg(synthetic_dir, given, seed=0, residual=True)
+        for given in (options, EcgDataOptions(split="by-record"))
+    )
+    beats, split = data.beats, data.split
+    read = [(r.name, r.lead, r.companion) for r in beats.records]
+    assert read[6:] == [(f"syn0{i}", "V5", True) for i in range(1, 5)]
+    assert [r[1:] for r in read[:6]] == [("MLII", False)] * 6
+    # First come all beats that there would be anyway, and the same ones validate and test.
+    assert np.array_equal(beats.beats[: len(plain.beats)], plain.beats.beats)
+    for part in ("val", "test", "selection"):
+        assert np.array_equal(getattr(split, part), getattr(plain.split, part))
+    # An example's beat, amplitude and residual are of one lead, its label and rhythm of the beat.
+    one, other = beats.of_records(["syn02"]), beats.of_records(["syn02"], companion=True)
+    for name in ("label", "symbol", "sample"):
+        assert np.array_equal(getattr(beats, name)[one], getattr(beats, name)[other])
+    for name in ("beats", "residual", "amplitude"):
+        assert not np.array_equal(getattr(beats, name)[one], getattr(beats, name)[other])
+    assert np.array_equal(beats.rhythm[one][..., :3], beats.rhythm[other][..., :3])
+
+
+def test_a_record_of_one_lead_has_no_companion_to_learn_from(write_record):
+    for name in "abc":
+        write_record(name, symbols="NNNSSVVFFN", leads=("MLII",) if name == "a" else ("MLII", "V1"))
+    folder = write_record("d", symbols="NNNSSVVFFN")
+    options = EcgDataOptions(
+        split="lists",
+        train_records=("a", "b"),
+        val_records=("c",),
+        test_records=("d",),
+        both_leads=True,
+    )
+    data = load_ecg(folder, options, seed=0)
+    assert names_of(data.beats, data.split.companions) == {"b"}
