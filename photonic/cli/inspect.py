@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from photonic.cli.options import json_option
-from photonic.cli.output import format_cell, print_json, print_table
+from photonic.cli.output import format_cell, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from training.inspector import Report
@@ -45,7 +44,9 @@ if TYPE_CHECKING:
     help="Directory for inspection.json and inspection.md; default: RUN where it is one.",
 )
 @json_option
+@click.pass_context
 def inspect(
+    context: click.Context,
     run: Path,
     plan: Path | None,
     patterns: Path | None,
@@ -61,7 +62,8 @@ def inspect(
     """
     from training.inspector import inspect_run, remember, write_report
 
-    report = inspect_run(run, plan=plan, patterns=patterns, history=history)
+    with progress("reading the log (bytes)", total=None) as advance:
+        report = inspect_run(run, plan=plan, patterns=patterns, history=history, advance=advance)
     folder = out or (run if run.is_dir() else None)
     written = () if folder is None else write_report(report, folder)
     if remembered is not None:
@@ -73,7 +75,7 @@ def inspect(
         for path in written:
             click.echo(f"wrote {path}")
     if report.verdict != "PASS":
-        sys.exit(1)
+        context.exit(1)
 
 
 def show(report: Report) -> None:

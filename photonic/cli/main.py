@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "thresholds": Entry(
         "photonic.cli.thresholds:thresholds", "Scan the saved probabilities of a run densely."
     ),
+    "inspect": Entry("photonic.cli.inspect:inspect", "Is a run what its plan promised?"),
     "export": Entry("photonic.cli.export:export", "Write the deployment bundle of a run."),
     "check": Entry("photonic.cli.check:check", "Can the chip hold what is in the bundle?"),
     "verify": Entry("photonic.cli.verify:verify", "Are the files in the bundle the model?"),

@@ -91,12 +91,10 @@ class Finding:
             f"{', '.join(named)}: {message}" if (named := list(filter(None, names))) else message
             for message, names in subjects.items()
         ]
-        more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+        most = 2 if self.status is Status.OK else 6
+        more = f"; and {len(told) - most} more" if len(told) > most else ""
         counted = f"{len(deciding)} of {len(self.checks)} {self.status}"
-        return f"{counted}: {'; '.join(told[:_MOST_TOLD])}{more}"
-
-
-_MOST_TOLD = 6
+        return f"{counted}: {'; '.join(told[:most])}{more}"
 
 
 def unknown(rule: str, message: str, *, subject: str = "", limit: str = "") -> Finding:

@@ -11,6 +11,7 @@ from training.inspector.derive import plan_of_config
 from training.inspector.entry import entry_of
 from training.inspector.evidence import Evidence
 from training.inspector.history import read_history
+from training.inspector.lines import Advance, ignore
 from training.inspector.plan import Plan, read_plan
 from training.inspector.predictions import find_predictions
 from training.inspector.probe import read_probe
@@ -28,6 +29,7 @@ def inspect_run(
     plan: str | Path | Plan | None = None,
     patterns: str | Path | None = None,
     history: str | Path | None = None,
+    advance: Advance = ignore,
 ) -> Report:
     """Judge a run.
 
@@ -37,6 +39,7 @@ def inspect_run(
             what the run's configuration promises.
         patterns: TOML file of regular expressions, for a text log.
         history: JSON lines of earlier runs; default: the plan's.
+        advance: called with the number of bytes of the log that were read, now and then.
 
     Raises:
         DataError: no such run, no log, a damaged or empty one.
@@ -49,7 +52,7 @@ def inspect_run(
     resolved = resolve_plan(folder, plan)
     if history is not None:
         resolved = resolved.model_copy(update={"history": Path(history)})
-    evidence = gather(path, log_file, resolved, patterns)
+    evidence = gather(path, log_file, resolved, patterns, advance)
     return judge(evidence, resolved)
 
 
@@ -84,10 +87,16 @@ def resolve_plan(folder: Path | None, plan: str | Path | Plan | None) -> Plan:
     return plan_of_config(config) if config else Plan()
 
 
-def gather(path: Path, log_file: Path, plan: Plan, patterns: str | Path | None = None) -> Evidence:
+def gather(
+    path: Path,
+    log_file: Path,
+    plan: Plan,
+    patterns: str | Path | None = None,
+    advance: Advance = ignore,
+) -> Evidence:
     """Everything that the rules look at, read once."""
     expressions = None if patterns is None else read_patterns(patterns)
-    log = read_log(log_file, expressions)
+    log = read_log(log_file, expressions, advance)
     history = None if plan.history is None else read_history(plan.history)
     ids = {subset: read_columns(file) for subset, file in plan.L1.ids.items()}
     name = path.absolute().name

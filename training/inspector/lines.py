@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,16 @@ from photonic.errors import DataError
 
 LONGEST_LINE = 4 * 1024 * 1024
 """Bytes; no epoch fills that, and a file without line breaks must not fill the memory."""
+
+
+PROGRESS_BYTES = 1024 * 1024
+"""How often the reader says how far it is."""
+
+Advance = Callable[[int], None]
+
+
+def ignore(_: int) -> None:
+    """An :data:`Advance` for nobody."""
 
 
 class Line(NamedTuple):
@@ -20,8 +30,12 @@ class Line(NamedTuple):
     whole: bool
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path, advance: Advance = ignore) -> Iterator[Line]:
     """The lines of a UTF-8 file that are not blank, one at a time.
+
+    Args:
+        path: the file.
+        advance: called with the number of bytes that were read, now and then.
 
     Raises:
         DataError: no such file, a folder, a line that is too long or is not text.
@@ -31,9 +45,13 @@ def read_lines(path: Path) -> Iterator[Line]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     with file:
-        number = 0
+        number = read = 0
         while data := file.readline(LONGEST_LINE + 1):
             number += 1
+            read += len(data)
+            if read >= PROGRESS_BYTES:
+                advance(read)
+                read = 0
             if len(data) > LONGEST_LINE:
                 raise DataError(
                     f"{path}:{number}: line of more than {LONGEST_LINE} bytes; "

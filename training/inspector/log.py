@@ -125,13 +125,14 @@ class Trace:
         column = self._columns.get(name)
         if column is None:
             return None
-        epochs = np.array(self._epochs, dtype=np.float64)
+        # Views: a long log need not be in memory twice.
+        epochs = np.frombuffer(self._epochs, dtype=np.float64)
         return Curve(
             name=name,
             file=self.file,
-            epochs=epochs[np.array(column.rows, dtype=np.int32)],
-            values=np.array(column.values, dtype=np.float64),
-            lines=np.array(column.lines, dtype=np.int32),
+            epochs=epochs[np.frombuffer(column.rows, dtype=np.int32)],
+            values=np.frombuffer(column.values, dtype=np.float64),
+            lines=np.frombuffer(column.lines, dtype=np.int32),
         )
 
 

@@ -55,6 +55,8 @@ def canonical(name: str) -> str:
     for prefix in GRADIENTS[:-2]:
         if not rest and group.startswith(f"{prefix}_"):
             return f"grad/{group.removeprefix(prefix + '_')}"
+    if not rest and group.startswith("num_"):
+        return _QUANTITY_OF_WORD.get(group, group)
     subset, words = _subset([_slug(part) for part in (head, *rest)])
     quantity = "/".join(words)
     quantity = _QUANTITY_OF_WORD.get(quantity, quantity)

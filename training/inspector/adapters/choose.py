@@ -8,7 +8,7 @@ from photonic.errors import DataError
 from training.inspector.adapters.jsonl import read_jsonl
 from training.inspector.adapters.table import read_table
 from training.inspector.adapters.text import Patterns, read_text
-from training.inspector.lines import read_lines
+from training.inspector.lines import Advance, ignore, read_lines
 from training.inspector.log import Log
 
 OWN_LOG = "train_log.jsonl"
@@ -38,32 +38,33 @@ def find_log(run: Path) -> Path:
     raise DataError(f"{run}: no log; a run directory holds {OWN_LOG}, or name a log file")
 
 
-def read_log(path: Path, patterns: Patterns | None = None) -> Log:
+def read_log(path: Path, patterns: Patterns | None = None, advance: Advance = ignore) -> Log:
     """Read a log in the format that its pattern file, suffix or first line says.
 
     Args:
         path: the log.
         patterns: named regular expressions of a text log.
+        advance: called with the number of bytes that were read, now and then.
 
     Raises:
         DataError: no epoch in it, a damaged line, or a text log without patterns.
     """
-    log = _read(path, patterns)
+    log = _read(path, patterns, advance)
     if not log.num_epochs and not log.facts:
         raise DataError(f"{path}: empty: no epoch and no event in {log.num_lines} lines")
     return log
 
 
-def _read(path: Path, patterns: Patterns | None) -> Log:
+def _read(path: Path, patterns: Patterns | None, advance: Advance) -> Log:
     if patterns is not None:
-        return read_text(path, patterns)
+        return read_text(path, patterns, advance)
     first = next(read_lines(path), None)
     if first is None:
         raise DataError(f"{path}: empty")
     if path.suffix in (".jsonl", ".ndjson") or first.text.startswith("{"):
-        return read_jsonl(path)
+        return read_jsonl(path, advance)
     if path.suffix == ".csv":
-        return read_table(path)
+        return read_table(path, advance)
     raise DataError(
         f"{path}: neither JSON lines nor CSV; a text log needs a pattern file (--patterns)"
     )

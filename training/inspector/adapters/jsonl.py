@@ -9,7 +9,7 @@ from typing import Any
 
 from photonic.errors import DataError
 from training.inspector.adapters.values import to_number
-from training.inspector.lines import Line, read_lines
+from training.inspector.lines import Advance, Line, ignore, read_lines
 from training.inspector.log import Log, LogBuilder
 from training.inspector.names import TRACE_KEYS, canonical, put
 
@@ -18,7 +18,7 @@ LONGEST_LIST = 64
 DEEPEST = 8
 
 
-def read_jsonl(path: Path) -> Log:
+def read_jsonl(path: Path, advance: Advance = ignore) -> Log:
     """Read a log of one JSON object per line.
 
     An object with an ``event`` other than ``epoch`` gives facts; any other is an epoch, numbered
@@ -29,7 +29,7 @@ def read_jsonl(path: Path) -> Log:
             which is noted as torn.
     """
     builder = LogBuilder(path.name)
-    for line in read_lines(path):
+    for line in read_lines(path, advance):
         builder.num_lines = line.number
         entry = _parsed(path, line)
         if entry is None:
@@ -109,7 +109,7 @@ def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, A
     """Names and values of the leaves of nested objects and short lists."""
     if depth > DEEPEST:
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, item in value.items():
             yield from _leaves(item, f"{name}/{key}" if name else str(key), depth + 1)
     elif isinstance(value, list):

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from photonic.errors import DataError
 from training.inspector.adapters.values import to_number
-from training.inspector.lines import Line, read_lines
+from training.inspector.lines import Advance, Line, ignore, read_lines
 from training.inspector.log import Log, LogBuilder
 from training.inspector.names import TRACE_KEYS, put
 
 
-def read_table(path: Path) -> Log:
+def read_table(path: Path, advance: Advance = ignore) -> Log:
     """Read a CSV log with a header; rows are numbered by the column ``epoch``, else by place.
 
     Raises:
@@ -28,7 +28,7 @@ def read_table(path: Path) -> Log:
             (a torn last one excepted), or text in a column of numbers.
     """
     builder = LogBuilder(path.name)
-    rows = _rows(path)
+    rows = _rows(path, advance)
     header = next(rows, None)
     if header is None:
         return builder.build()
@@ -67,9 +67,12 @@ def read_columns(path: Path) -> dict[str, NDArray[np.str_]]:
     return {name.strip(): np.array(c) for name, c in zip(header[1], columns, strict=True)}
 
 
-def _rows(path: Path) -> Iterator[tuple[Line, list[str]]]:
+def _rows(path: Path, advance: Advance = ignore) -> Iterator[tuple[Line, list[str]]]:
     """Each row on a line of its own; a quoted line break is no part of a log."""
-    for line in read_lines(path):
+    for line in read_lines(path, advance):
+        if '"' not in line.text:
+            yield line, line.text.split(",")
+            continue
         try:
             yield line, next(csv.reader([line.text], strict=True))
         except csv.Error as error:

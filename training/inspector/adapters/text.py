@@ -13,7 +13,7 @@ from pathlib import Path
 
 from photonic.errors import ConfigError, DataError
 from training.inspector.adapters.values import to_number
-from training.inspector.lines import read_lines
+from training.inspector.lines import Advance, ignore, read_lines
 from training.inspector.log import Log, LogBuilder
 from training.inspector.names import RUN_FACTS, TRACE_KEYS, canonical, put
 
@@ -53,7 +53,7 @@ def read_patterns(path: str | Path) -> Patterns:
     return tuple(patterns)
 
 
-def read_text(path: Path, patterns: Patterns) -> Log:
+def read_text(path: Path, patterns: Patterns, advance: Advance = ignore) -> Log:
     """Read a text log.
 
     Raises:
@@ -61,7 +61,7 @@ def read_text(path: Path, patterns: Patterns) -> Log:
             of an epoch holds none.
     """
     reader = _Reader(path, patterns)
-    for line in read_lines(path):
+    for line in read_lines(path, advance):
         reader.builder.num_lines = line.number
         reader.read(line.text[:LONGEST_MATCHED], line.number)
     log = reader.builder.build()

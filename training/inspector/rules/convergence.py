@@ -32,14 +32,16 @@ def convergence(evidence: Evidence, plan: Plan) -> Finding:
     if not curves:
         return unknown("C1", "no training loss in the log", limit=limit)
     first_stage = stage_of(curves[0][0])
-    return Finding(
-        "C1",
-        tuple(
-            # A later stage tunes what has converged: it must not lose it, it need not gain.
-            _converged(trace, curve, tolerance, limit, tuned=stage_of(trace) != first_stage)
-            for trace, curve in curves
-        ),
-    )
+    checks = [
+        # A later stage tunes what has converged: it must not lose it, it need not gain.
+        _converged(trace, curve, tolerance, limit, tuned=stage_of(trace) != first_stage)
+        for trace, curve in curves
+    ]
+    kept, last = evidence.files.meta.get("epoch"), max(c.epochs.max() for _, c in curves)
+    if isinstance(kept, int) and last < kept:
+        message = f"the log ends at epoch {last:g}, before epoch {kept} whose weights were kept"
+        checks.append(Check(subject="log", status=Status.UNKNOWN, limit=limit, message=message))
+    return Finding("C1", tuple(checks))
 
 
 def _converged(trace: Trace, curve: Curve, tolerance: float, limit: str, *, tuned: bool) -> Check:

@@ -11,8 +11,9 @@ from training.inspector.names import SUBSETS, quantity_of
 from training.inspector.plan import Plan
 from training.inspector.rules.common import PREFERENCE, listed
 
-CLOCK_SLACK_S = 2.0
-"""Files of one run may be copied or written within this time in any order."""
+CLOCK_SLACK_S = 60.0
+"""A run writes predictions, figures and checkpoint in one go; their order says nothing. Only where
+the predictions do not say themselves which checkpoint made them, times decide."""
 
 
 def complete(evidence: Evidence, plan: Plan) -> Finding:

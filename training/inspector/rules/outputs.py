@@ -46,7 +46,8 @@ def _saved(predictions: Predictions, limits: N3Limits) -> Iterator[Check]:
     subset, probs, source = predictions.subset, predictions.probs, (predictions.source,)
     logits = np.log(np.maximum(probs, 1e-30)) if predictions.logits is None else predictions.logits
     if predictions.exclusive:
-        logits = logits - logits.mean(axis=1, keepdims=True)
+        # A common offset of all logits says nothing: against the first, as log-odds.
+        logits = logits[:, 1:] - logits[:, :1]
     yield _spread(float(logits.std(axis=0).max()), limits, subset, source)
     prevalence = predictions.truth.mean(axis=0)
     support = predictions.truth.sum(axis=0)
