@@ -151,9 +151,10 @@ class Device(ABC):
 
         Without errors it is one chip as designed: losses, crosstalk and quantised settings remain.
         """
-        transfer = self.optics(settings, errors)
         if errors is None:
-            return transfer
+            return self.optics(settings, None)
+        errors = {name: values.to(torch.float64) for name, values in errors.items()}
+        transfer = self.optics(settings, errors)
         transfer = transfer.on_chips(len(errors["element"]))
         weight, output = self.profile.weight, self.profile.output
         if weight.programming_sigma:

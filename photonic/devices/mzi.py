@@ -202,7 +202,7 @@ class MziDevice(Device):
             phases = phases + optics.phase_sigma_rad * errors["phase"]
         if "cold" in errors:
             # The normal draw's own distribution function makes it uniform over a turn.
-            uniform = torch.special.ndtr(errors["cold"].to(phases))
+            uniform = torch.special.ndtr(errors["cold"])
             phases = phases + 2.0 * torch.pi * uniform
         if "temperature" in errors:
             kelvin = temperature_sigma_k(drift) * errors["temperature"]
@@ -215,7 +215,7 @@ class MziDevice(Device):
         """Splitter errors of the first mesh, the attenuators and the second mesh, in rad."""
         if errors is None or "splitter" not in errors:
             return None, None, None
-        eta = self.profile.optics.splitter_sigma_rad * errors["splitter"].to(torch.float64)
+        eta = self.profile.optics.splitter_sigma_rad * errors["splitter"]
         first, attenuators, second = eta.split(
             (len(self.first.modes), self.num_attenuators, len(self.second.modes)), dim=-2
         )
