@@ -101,20 +101,15 @@ class ConstrainedLinear(nn.Module):
     def _raw(self, value: Tensor) -> Tensor:
         return value if self.scale is None else torch.atanh(value / self.scale)
 
-    def _used(self, raw: Tensor) -> Tensor:
-        return raw if self.scale is None else self.scale * torch.tanh(raw)
-
     def values(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Weight ``(out, in)``, bias ``(out,)`` and gain ``()`` in use, as a chip holds them.
-
-        A free layer is brought into [-1, 1] by its largest magnitude, which goes to the gain.
-        """
-        gain = MAX_GAIN * torch.sigmoid(self.raw_gain) if self.learn_gain else self.raw_gain
-        weight, bias = self._used(self.raw_weight), self._used(self.raw_bias)
-        if self.scale is not None:
-            return weight, bias, gain
-        size = torch.maximum(weight.detach().abs().max(), bias.detach().abs().max()).clamp(1e-12)
-        return weight / size, bias / size, gain * size
+        """Weight ``(out, in)``, bias ``(out,)`` and gain ``()`` in use, as a chip holds them."""
+        return used_values(
+            self.raw_weight,
+            self.raw_bias,
+            self.raw_gain,
+            scale=self.scale,
+            learn_gain=self.learn_gain,
+        )
 
     def forward(self, x: Tensor, core: Core | None = None) -> Tensor:
         """``(..., in_features) → (..., out_features)`` on ``core`` (exact by default)."""
@@ -128,6 +123,30 @@ class ConstrainedLinear(nn.Module):
 
 
 _EXACT = ExactCore()
+
+
+def used_values(
+    raw_weight: Tensor,
+    raw_bias: Tensor,
+    raw_gain: Tensor,
+    *,
+    scale: float | None,
+    learn_gain: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights ``(..., out, in)``, biases ``(..., out)`` and gains ``(...)`` of raw parameters.
+
+    Free ones (``scale`` None) are brought into [-1, 1] by their largest magnitude, which goes to
+    the gain, because that is how a chip holds them.
+    """
+    gain = MAX_GAIN * torch.sigmoid(raw_gain) if learn_gain else raw_gain
+    if scale == 1.0:
+        return torch.tanh(raw_weight), torch.tanh(raw_bias), gain
+    if scale is not None:
+        return scale * torch.tanh(raw_weight), scale * torch.tanh(raw_bias), gain
+    size = torch.maximum(
+        raw_weight.detach().abs().amax((-2, -1)), raw_bias.detach().abs().amax(-1)
+    ).clamp(min=1e-12)
+    return raw_weight / size[..., None, None], raw_bias / size[..., None], gain * size
 
 
 def scale_to_unit(x: Tensor) -> Tensor:

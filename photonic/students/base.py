@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional
 from photonic.execute import execute, grids
 from photonic.layers import ConstrainedLinear, Core, ExactCore, TensorShape, activate
 from photonic.program import Activation, Input, Linear, Mean, Program, Step
+from photonic.students.fused import affine_values, find_chains, pooled_patches
 
 
 class Student(nn.Module):
@@ -44,7 +45,9 @@ class Student(nn.Module):
         self.inputs, self.steps, self.output, self.features = inputs, steps, output, features
         self.grids = grids(inputs, steps)
         self.layers = nn.ModuleDict(layers)
+        self.chains, self.rest = find_chains(steps)
         self.core: Core = ExactCore()
+        self.generator: torch.Generator | None = None
         self.dropout = dropout
         self.dropout_before = dropout_before
         self.program()  # refuses a malformed program before the first batch
@@ -60,16 +63,39 @@ class Student(nn.Module):
             named = {self.inputs[0].name: inputs.transpose(1, 2)}
         else:
             named = dict(inputs)
-        values = execute(named, self.steps, _StudentArithmetic(self))
+        if isinstance(self.core, ExactCore):
+            values = self._exact_values(named)
+        else:
+            values = execute(named, self.steps, _StudentArithmetic(self))
         return values[self.output][..., 0, :], values[self.features][..., 0, :]
+
+    def _exact_values(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Every value but those inside chains, in few operations (see ``students.fused``)."""
+        affine = affine_values(self.named_layers())
+        if any(x.requires_grad for x in named.values()):
+            return execute(named, self.steps, _ExactArithmetic(self, affine))
+        chained: dict[str, Tensor] = {}
+        for chains in self.chains:
+            chained |= pooled_patches(chains, named[chains[0].source], affine)
+        return execute(named | chained, self.rest, _ExactArithmetic(self, affine))
+
+    def drop(self, layer: str, x: Tensor) -> Tensor:
+        """Dropout in front of a layer, while training."""
+        if self.dropout and self.training and layer in self.dropout_before:
+            kept = torch.empty_like(x).bernoulli_(1.0 - self.dropout, generator=self.generator)
+            return x * kept / (1.0 - self.dropout)
+        return x
+
+    def named_layers(self) -> Iterator[tuple[str, ConstrainedLinear]]:
+        """The learned layers by name."""
+        for name, layer in self.layers.items():
+            assert isinstance(layer, ConstrainedLinear)
+            yield name, layer
 
     @torch.no_grad()
     def program(self) -> Program:
         """The student as it is now, as a program of NumPy arrays."""
-        layers = {}
-        for name, layer in self.layers.items():
-            assert isinstance(layer, ConstrainedLinear)
-            layers[name] = layer.to_layer(name)
+        layers = {name: layer.to_layer(name) for name, layer in self.named_layers()}
         return Program(inputs=self.inputs, steps=self.steps, output=self.output, layers=layers)
 
 
@@ -82,9 +108,7 @@ class _StudentArithmetic(TensorShape):
 
     def linear(self, step: Linear, x: Tensor) -> Tensor:
         student = self.student
-        if student.dropout and student.training and step.layer in student.dropout_before:
-            x = functional.dropout(x, student.dropout)
-        return student.layers[step.layer](x, student.core)
+        return student.layers[step.layer](student.drop(step.layer, x), student.core)
 
     def activation(self, step: Activation, x: Tensor) -> Tensor:
         y = activate(step.kind, x)
@@ -97,3 +121,23 @@ class _StudentArithmetic(TensorShape):
         core = self.student.core
         mean = total / count
         return core.encode(mean) if self.student.grids[step.source] == "dac" else core.regrid(mean)
+
+
+class _ExactArithmetic(TensorShape):
+    """Plain floats, with the affine map of every layer worked out beforehand."""
+
+    def __init__(self, student: Student, affine: dict[str, tuple[Tensor, Tensor]]) -> None:
+        self.student, self.affine = student, affine
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x
+
+    def linear(self, step: Linear, x: Tensor) -> Tensor:
+        weight, bias = self.affine[step.layer]
+        return functional.linear(self.student.drop(step.layer, x), weight, bias)
+
+    def activation(self, step: Activation, x: Tensor) -> Tensor:
+        return activate(step.kind, x)
+
+    def mean(self, step: Mean, total: Tensor, count: int) -> Tensor:
+        return total / count
