@@ -102,6 +102,9 @@ class Learner:
         self.index = torch.as_tensor(index, device=samples.label.device)
         self.label = samples.label[self.index].cpu().numpy()
         self.steps = max(1, round(len(index) / options.batch_size))
+        self.dropout = torch.Generator(samples.label.device)
+        self.dropout.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        student.generator = self.dropout
         self.parameters = FlatParameters(student)
         self.average = self.parameters.value.detach().clone()
         self.optimizer = build_optimizer(self.parameters, options)
@@ -163,6 +166,7 @@ class Learner:
             "value": self.parameters.value.detach().clone(),
             "average": self.average.clone(),
             "generator": self.generator.get_state(),
+            "dropout": self.dropout.get_state(),
             **{f"optimizer.{name}": torch.as_tensor(x).clone() for name, x in adam.items()},
         }
 
@@ -171,6 +175,7 @@ class Learner:
         self.restart(state["value"])
         self.average.copy_(state["average"])
         self.generator.set_state(state["generator"].cpu())
+        self.dropout.set_state(state["dropout"].cpu())
         prefix = "optimizer."
         adam = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
         if adam:
