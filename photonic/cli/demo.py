@@ -68,7 +68,7 @@ def commands(out: Path, seed: int) -> Iterator[tuple[str, list[str]]]:
     records, run, bundle = (str(out / name) for name in ("records", "run", "bundle"))
     yield "synth", ["data", "synth", records, "--seed", str(seed)]
     training = ["--data", records, "--labels", "aami-binary", "--split", "by-record"]
-    length = ["--max-epochs", "20", "--min-epochs", "10", "--early-stop-patience", "5", "--qat-epochs", "5"]
+    length = shlex.split("--max-epochs 20 --min-epochs 10 --early-stop-patience 5 --qat-epochs 5")
     training += ["--profile", PROFILE, *length, "--seed", str(seed)]
     yield "train", ["train", "ecg", *training, "--out", run]
     yield "eval", ["eval", run]
