@@ -36,6 +36,8 @@ class IntegerEmitter(Emitter):
         super().__init__(program)
         self.layers, self.tables, self.converters = layers, tables, converters
         self.bounds = code_bounds(program, layers, converters)
+        # Of each linear step: the tensor its product reads, and its ADC samples of every tile.
+        self.products: dict[str, tuple[str, str]] = {}
 
     def encode(self, spec: Input) -> Value:
         dac, name = self.converters.dac, f"{spec.name}/codes"
@@ -59,6 +61,7 @@ class IntegerEmitter(Emitter):
         rows = self.graph.view(x, "rows")
         product = self._product(rows, step.layer, layer, f"{out}/product")
         samples = self._clip(product, adc.min_code, adc.max_code, f"{out}/adc")
+        self.products[out] = (rows, samples)
         across = layer.tiles.shape[1]
         bias = self.graph.constant(layer.bias.astype(np.float32), f"{step.layer}/bias")
         if across == 1:

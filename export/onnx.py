@@ -40,13 +40,15 @@ def quantized_model(program: Program, converters: Converters, metadata: Mapping[
     layers = {name: integer_layer(layer, converters) for name, layer in program.layers.items()}
     made = tables(program, layers, converters)
     emitter = IntegerEmitter(program, layers, made, converters)
-    return _model("photonic_quantized", emitter, metadata)
+    return _model("photonic_quantized", emitter, metadata, products=emitter.products)
 
 
-def _model(name: str, emitter: Emitter, metadata: Mapping[str, Any]) -> bytes:
+def _model(
+    name: str, emitter: Emitter, metadata: Mapping[str, Any], **tensors: Mapping[str, Any]
+) -> bytes:
     values = emitter.emit()
     program = emitter.program
-    properties = dict(metadata) | {"tensors": _tensors(program, values)}
+    properties = {**metadata, "tensors": _tensors(program, values), **tensors}
     return emitter.graph.model(
         name,
         [(spec.name, spec.tokens, spec.channels) for spec in program.inputs],

@@ -20,6 +20,8 @@ from photonic.errors import BundleError
 from photonic.execute import IntegerArithmetic
 from photonic.program import Activation
 
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileArithmetic(IntegerArithmetic):
@@ -67,6 +69,15 @@ def settings_arithmetic(bundle: Bundle) -> FileArithmetic:
             matrix = np.array(settings.realised)
             if matrix.shape != tiles.shape[2:]:
                 raise BundleError(f"settings/{settings.block}.json: realised {matrix.shape}")
-            tiles[r, c] = matrix / step
+            tiles[r, c] = snapped(matrix / step)
         layers[name] = replace(layer, tiles=tiles)
     return replace(stored, layers=layers)
+
+
+def snapped(codes: np.ndarray) -> np.ndarray:
+    """Codes that miss a whole number by a rounding of the optics' float64, made whole.
+
+    Products of whole codes often lie on a tie, where 1e-16 would decide.
+    """
+    whole = np.rint(codes)
+    return np.where(np.abs(codes - whole) < ROUNDING, whole, codes)

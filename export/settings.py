@@ -124,6 +124,12 @@ def realise(made: Sequence[BlockSettings], profile: HardwareProfile) -> np.ndarr
     from photonic.devices import device_for
 
     names = made[0].settings.keys()
+    for block in made:
+        if block.settings.keys() != names:
+            raise BundleError(
+                f"settings/{block.block}.json: settings {', '.join(block.settings)}; "
+                f"the first block has {', '.join(names)}"
+            )
     try:
         arrays = {name: np.array([block.settings[name] for block in made]) for name in names}
         return device_for(profile).realise(arrays)[0].double().numpy()

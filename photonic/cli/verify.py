@@ -12,17 +12,29 @@ from photonic.cli.options import config_option, json_option
 from photonic.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
+    from export.bundle import Bundle
+    from export.exhaustive import Exhaustive
     from export.parity import Parity
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @data_options
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="Also compare graph, codes and simulator on every input of every block (DAC ≤ 5 bits).",
+)
 @config_option
 @json_option
 @click.pass_context
 def verify(
-    context: click.Context, bundle: Path, data: Path | None, subset: str | None, as_json: bool
+    context: click.Context,
+    bundle: Path,
+    data: Path | None,
+    subset: str | None,
+    exhaustive: bool,
+    as_json: bool,
 ) -> None:
     """Compare graphs, matrices, tables and reference of BUNDLE; exit status 1 on a difference.
 
@@ -37,15 +49,31 @@ def verify(
     num = None if inputs.inputs is None else len(next(iter(inputs.inputs.values())))
     with progress("verifying", num) as advance:
         parity = compare(opened, inputs.inputs, advance=advance)
+    proof = _every_input(opened) if exhaustive else None
+    verdict = "fail" if proof is not None and not proof.same else parity.verdict
     if as_json:
-        print_json({"verdict": parity.verdict, **parity.to_dict(), "data": inputs.source})
+        answer = {"verdict": verdict, **parity.to_dict(), "data": inputs.source}
+        print_json(answer if proof is None else answer | {"exhaustive": proof})
     else:
-        _print(bundle, parity, inputs.source)
-    if parity.verdict == "fail":
+        _print(bundle, verdict, parity, inputs.source)
+        if proof is not None:
+            click.echo(
+                f"every input of {proof.num_blocks} blocks, {proof.num_inputs} in all: graph "
+                f"{proof.graph_mismatches}, simulator {proof.simulator_mismatches} codes differ"
+            )
+    if verdict == "fail":
         context.exit(1)
 
 
-def _print(bundle: Path, parity: Parity, source: str) -> None:
+def _every_input(bundle: Bundle) -> Exhaustive:
+    from export.exhaustive import verify_exhaustively
+
+    blocks = sum(layer.blocks for layer in bundle.manifest.layers)
+    with progress("every input of every block", blocks) as advance:
+        return verify_exhaustively(bundle, advance=advance)
+
+
+def _print(bundle: Path, verdict: str, parity: Parity, source: str) -> None:
     settings = "see check" if parity.settings_lsb_mismatches else 0
     print_table(
         ("comparison", "difference", "allowed"),
@@ -59,7 +87,7 @@ def _print(bundle: Path, parity: Parity, source: str) -> None:
             ("settings realised, decisions", parity.settings_decision_changes, settings),
             ("files that contradict", len(parity.faults), 0),
         ],
-        title=f"{bundle}: {parity.verdict} on {parity.num_samples} samples ({source})",
+        title=f"{bundle}: {verdict} on {parity.num_samples} samples ({source})",
     )
     if parity.first_departing_layer is not None:
         click.echo(f"first departing layer: {parity.first_departing_layer}")

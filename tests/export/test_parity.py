@@ -19,7 +19,7 @@ from export.formats import json_bytes, npy_bytes, npz_bytes, read_npz
 from export.parity import Parity, verify
 from export.run_directory import read_run
 from export.write import make_bundle
-from photonic.profile import load_profile
+from photonic.profile import load_profile, parse_profile
 from photonic.program import Program
 
 Change = Callable[[dict[str, bytes]], None]
@@ -136,6 +136,58 @@ def test_tiled_program_passes_at_every_width(make_run, tiled_program, bits_profi
     parity = verify(make_bundle(run, bits_profile(bits), tmp_path))
     assert parity.verdict == "pass", parity
     assert parity.quantized_lsb_mismatches == 0
+
+
+MESH = {
+    "name": "mesh",
+    "kind": "mzi",
+    "description": "",
+    "weight": {"bits": 6},
+    "input": {"bits": 6},
+    "output": {"bits": 8},
+}
+
+
+@pytest.fixture(scope="module")
+def make_mesh_bundle(make_run, segment_program, tmp_path_factory) -> Callable[..., Bundle]:
+    run = read_run(make_run(tmp_path_factory.mktemp("mesh") / "run", segment_program()))
+
+    def make(**optics: float) -> Bundle:
+        profile = parse_profile(MESH | {"optics": optics}, where="mesh")
+        return make_bundle(run, profile, tmp_path_factory.mktemp("mesh"))
+
+    return make
+
+
+def test_settings_of_an_ideal_mesh_give_the_same_codes(make_mesh_bundle):
+    parity = verify(make_mesh_bundle())
+    assert parity.verdict == "pass", parity
+    assert (parity.settings_lsb_mismatches, parity.settings_decision_changes) == (0, 0)
+
+
+def test_settings_with_coarse_phases_cost_codes_and_no_verdict(make_mesh_bundle):
+    """How much they may cost is the matter of ``check``; that they are what is stated, of this."""
+    parity = verify(make_mesh_bundle(phase_bits=6))
+    assert parity.verdict == "pass", parity
+    assert parity.settings_lsb_mismatches
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda s: s["settings"]["phases_rad"].__setitem__(5, s["settings"]["phases_rad"][5] + 0.1),
+        lambda s: s["settings"].update(gain=s["settings"]["gain"] * 1.01),
+        lambda s: s["dac_codes"]["phases_rad"].__setitem__(5, 0),
+        lambda s: s["settings"].pop("gain"),
+    ],
+)
+def test_a_changed_phase_is_named(make_mesh_bundle, edit):
+    changed_bundle = changed(
+        make_mesh_bundle(phase_bits=8), as_json("settings/mlp1.0.0.json", edit), rehash=True
+    )
+    parity = verify(changed_bundle)
+    assert parity.verdict == "fail"
+    assert "settings/mlp1.0.0.json" in files_named(parity)
 
 
 def test_other_inputs_than_the_sample(bundle):
