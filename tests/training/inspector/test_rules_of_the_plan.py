@@ -153,11 +153,11 @@ CASES = {
     "E1 named by the checkpoint": (
         "E1", "ok", "the ones that the checkpoint names",
         lambda b: b.with_files(
-            meta={**b.evidence().files.meta, "sha256": {"probs_test.npz": "def"}})),
+            meta={**b.evidence().files.meta, "predictions": {"probs_test.npz": "def"}})),
     "E1 not the ones that the checkpoint names": (
         "E1", "fail", "test: of this checkpoint: changed since",
         lambda b: b.with_files(
-            meta={**b.evidence().files.meta, "sha256": {"probs_test.npz": "other"}})),
+            meta={**b.evidence().files.meta, "predictions": {"probs_test.npz": "other"}})),
     "E1 newer than the checkpoint": (
         "E1", "ok", "", lambda b: b.with_predictions("test", checkpoint=None)),
     "E1 no checkpoint": (
@@ -175,7 +175,10 @@ CASES = {
     "E2 clean": ("E2", "ok", "over 3 seeds", lambda b: b.evidence()),
     "E2 below the target": ("E2", "fail", "below the target", measured(0.55)),
     "E2 not surely above": ("E2", "warn", "reaches below the target", measured(0.61, 0.02)),
-    "E2 below a baseline": ("E2", "fail", "below chance", measured(0.15)),
+    "E2 below a baseline": ("E2", "fail", "against chance: 0.1500 .* lies below", measured(0.15)),
+    "E2 perhaps below a baseline": (
+        "E2", "fail", r"against chance: 0\.1900 .* the interval reaches below chance",
+        measured(0.19, 0.05)),
     "E2 not measured": (
         "E2", "unknown", "f1 was not measured on test",
         lambda b: b.evidence(predictions={}, files=RunFiles(), group=())),

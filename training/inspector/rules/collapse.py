@@ -29,8 +29,9 @@ def collapse(evidence: Evidence, plan: Plan) -> Finding:
     saved = [p for subset, p in evidence.predictions.items() if subset != "train"]
     checks = [check for predictions in saved for check in _saved(predictions, plan.M1)]
     for trace in evidence.log.traces:
-        for subset in ("val", "test"):
-            checks += _logged(evidence, plan.M1, trace, subset, final=not saved)
+        checks += _logged(evidence, plan.M1, trace, "val", final=not saved)
+        if not saved:
+            checks += _logged(evidence, plan.M1, trace, "test", final=True)
     decided = {check.subject.partition(" ")[0] for check in checks}
     for part, what in ((CALLS, "confusion matrix"), (RANKING, "AUROC")):
         if part not in decided:
@@ -109,7 +110,8 @@ def _logged(
         names = tuple(f"class {c}" for c in range(matrices.shape[1]))
         names = evidence.files.meta.get("classes") or names
         reasons = [collapse_reasons(matrix, names, limits) for matrix in matrices]
-        bad = [i for i, found in enumerate(reasons) if found]
+        # At the first epoch a model is not collapsed but not yet trained.
+        bad = [i for i, found in enumerate(reasons) if found and (i or kept == 0)]
         if final or bad:
             subject = f"{CALLS}{told}" if final else f"earlier {CALLS}{told}"
             yield _history(subject, curve, bad, kept, reasons, final=final)

@@ -11,8 +11,9 @@ from training.inspector.log import Curve, Log, Trace
 from training.inspector.names import quantity_of
 from training.inspector.plan import Plan
 
-PREFERENCE = ("auprc", "auroc", "macro_f1", "f1", "accuracy")
-"""Which metric is judged where the plan names none. Ranking first: it needs no threshold."""
+PREFERENCE = ("auroc", "auprc", "macro_f1", "f1", "accuracy")
+"""Which metric is judged where the plan names none. Ranking first, as it needs no threshold, and
+AUROC before AUPRC, which falls with the prevalence and would see a gap between unlike patients."""
 
 
 def judged_metric(log: Log, plan: Plan) -> str | None:

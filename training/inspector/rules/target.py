@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from training.inspector.evidence import Evidence, Predictions
 from training.inspector.finding import Check, Finding, Source, Status
@@ -30,7 +30,9 @@ def _target(evidence: Evidence, plan: Plan, target: Target) -> Check:
         message = f"{target.metric} was not measured on {target.subset}"
         return Check(subject=subject, status=Status.UNKNOWN, limit=limit, message=message)
     interval, source = measured
-    return _judged(subject, interval, target.at_least, limit, "the target", (source,))
+    bound = target.at_least
+    missed = interval.value < bound
+    return _judged(subject, interval, bound, limit, "the target", source, failed=missed)
 
 
 def _baselines(evidence: Evidence, plan: Plan) -> Iterator[Check]:
@@ -49,7 +51,9 @@ def _baselines(evidence: Evidence, plan: Plan) -> Iterator[Check]:
     interval, source = measured
     for name, value in rows:
         subject, limit = f"{metric} on {domain} against {name}", f"above {value:.4f}"
-        yield _judged(subject, interval, value, limit, name, (source,))
+        # A target is promised; against a baseline the question is which of the two is better.
+        worse = interval.high < value
+        yield _judged(subject, interval, value, limit, name, source, failed=worse)
 
 
 def _figure(row: dict[str, object], metric: str) -> float | None:
@@ -69,10 +73,12 @@ def _judged(
     bound: float,
     limit: str,
     what: str,
-    sources: tuple[Source, ...],
+    source: Source,
+    *,
+    failed: bool,
 ) -> Check:
     told = f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}] ({interval.kind})"
-    if interval.value < bound:
+    if failed:
         status, message = Status.FAIL, f"{told} lies below {what}"
     elif interval.low < bound:
         status, message = Status.WARN, f"{told}: the interval reaches below {what}"
@@ -84,7 +90,7 @@ def _judged(
         value=round(interval.value, 4),
         limit=limit,
         message=message,
-        evidence=sources,
+        evidence=(source,),
     )
 
 
@@ -125,7 +131,7 @@ def _over_records(
 def _over_seeds(values: np.ndarray, level: float) -> Interval:
     """Mean over seeds and its Student-t interval."""
     mean, spread = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    half = float(stats.t.ppf(0.5 + level / 2.0, len(values) - 1)) * spread
+    half = float(stdtrit(len(values) - 1, 0.5 + level / 2.0)) * spread
     return Interval(mean, mean - half, mean + half, f"{level:.0%} over {len(values)} seeds")
 
 
