@@ -67,9 +67,10 @@ def verify(
 
 def _every_input(bundle: Bundle) -> Exhaustive:
     from export.exhaustive import verify_exhaustively
+    from photonic.threads import torch_threads
 
     blocks = sum(layer.blocks for layer in bundle.manifest.layers)
-    with progress("every input of every block", blocks) as advance:
+    with torch_threads(1), progress("every input of every block", blocks) as advance:
         return verify_exhaustively(bundle, advance=advance)
 
 
