@@ -32,7 +32,6 @@ class Predictions:
         keys: what identifies a sample, by name ``(samples,)``.
         exclusive: one class per sample; else labels are independent of each other.
         checkpoint: SHA-256 of the checkpoint that made them, or None where it is not said.
-        sha256: of the file.
         modified: when the file was written, seconds since the epoch.
     """
 
@@ -46,7 +45,6 @@ class Predictions:
     keys: Mapping[str, NDArray[Any]]
     exclusive: bool
     checkpoint: str | None
-    sha256: str
     modified: float
 
     def __len__(self) -> int:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 ROW = "row"
 """Key of the whole sample, made of its record and its place there unless it was saved."""
-GROUP_KEYS = ("patient", "record", "pair", "chrom", "chromosome", "cell", ROW)
+FOLD = "fold"
+"""Key of out-of-fold predictions: the fold that held a sample out. It identifies nothing."""
+GROUP_KEYS = ("patient", "record", "pair", "chrom", "chromosome", "cell", ROW, FOLD)
 """Keys of identity by name; ``sample`` says where in a record and identifies nothing alone."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -71,7 +70,6 @@ def _read(
         keys={name: a for name, a in identity_keys(arrays).items() if len(a) == len(probs)},
         exclusive=exclusive,
         checkpoint=str(arrays["checkpoint"]) if "checkpoint" in arrays else None,
-        sha256=file_hash(file),
         modified=file.stat().st_mtime,
     )
 
@@ -97,12 +95,6 @@ def _labels(
         raise DataError(f"{file}: labels {label.shape} and probs {probs.shape} differ in shape")
     thresholds = np.asarray(arrays.get("thresholds", 0.5), dtype=np.float64)
     return probs >= thresholds
-
-
-def file_hash(file: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_arrays(file: Path) -> dict[str, NDArray[Any]]:

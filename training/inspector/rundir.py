@@ -5,6 +5,7 @@ Everything may be missing: the rules say what that means. What is there but dama
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from training.inspector.evidence import Evaluation, Member, RunFiles
 from training.inspector.finding import Source
 from training.inspector.history import public
 from training.inspector.identity import ROW, identity_keys, rows_hash
-from training.inspector.predictions import PREFIX, file_hash, read_arrays
+from training.inspector.predictions import PREFIX, read_arrays
 
 META, WEIGHTS, CONFIG = "checkpoint.json", "checkpoint.safetensors", "config.toml"
 EVALUATION = "evaluation_"
@@ -39,7 +40,7 @@ def read_files(folder: Path) -> RunFiles:
     return RunFiles(
         meta=meta,
         meta_source=Source(META) if meta else None,
-        checkpoint=file_hash(weights) if there else None,
+        checkpoint=_sha256(weights) if there else None,
         checkpoint_modified=weights.stat().st_mtime if there else None,
         num_parameters=_num_parameters(meta, weights),
         config=read_config(folder),
@@ -181,3 +182,8 @@ def _num_parameters(meta: Mapping[str, Any], weights: Path) -> tuple[int, Source
     except SafetensorError as error:
         raise RunError(f"{weights}: damaged: {error}") from None
     return int(sum(np.prod(shape, dtype=np.int64) for shape in shapes)), Source(WEIGHTS)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

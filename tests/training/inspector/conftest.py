@@ -90,7 +90,6 @@ def make_predictions(
         "keys": {"record": record, ROW: row},
         "exclusive": True,
         "checkpoint": "abc",
-        "sha256": "def",
         "modified": 100.0,
     }
     return Predictions(**values | changes)

@@ -89,11 +89,7 @@ def _fresh(evidence: Evidence, domain: str) -> Check:
     if saved is None:
         message = "no saved predictions to compare with the checkpoint"
         return Check(subject=subject, status=Status.UNKNOWN, limit=limit, message=message)
-    named = (files.meta.get("predictions") or {}).get(saved.source.file)
-    if named is not None:
-        same = saved.sha256 == named
-        message = "the ones that the checkpoint names" if same else "changed since the checkpoint"
-    elif saved.checkpoint is not None and files.checkpoint is not None:
+    if saved.checkpoint is not None and files.checkpoint is not None:
         same = saved.checkpoint == files.checkpoint
         message = "made by this checkpoint" if same else "made by another checkpoint"
     elif files.checkpoint_modified is not None:

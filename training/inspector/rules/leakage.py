@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from training.inspector.evidence import Evidence
 from training.inspector.finding import Check, Finding, Source, Status, unknown
+from training.inspector.identity import FOLD
 from training.inspector.plan import L1Limits, Plan
 from training.inspector.rules.common import listed
 
@@ -27,8 +28,8 @@ def leakage(evidence: Evidence, plan: Plan) -> Finding:
     checks = []
     folds = evidence.log.number("num_folds")
     if folds is not None and folds[0] > 0 and {"train", "val"} <= splits.keys():
-        del splits["val"]
-        checks.append(_folds(evidence, plan.L1))
+        # Validation is the out-of-fold scores of the training samples themselves.
+        checks += _folds(splits.pop("val"), plan.L1)
     for one, other in combinations(splits, 2):
         checks += _shared(one, other, splits[one], splits[other], plan.L1)
     if not checks:
@@ -44,7 +45,7 @@ def _shared(
     right: tuple[Keys, Source],
     limits: L1Limits,
 ) -> Iterator[Check]:
-    names = [name for name in left[0] if name in right[0]]
+    names = [name for name in left[0] if name in right[0] and name != FOLD]
     wanted = [name for name in names if name in limits.keys] if limits.keys else names
     pair, sources = f"{one} and {other}", (left[1], right[1])
     if not wanted:
@@ -89,17 +90,25 @@ def _person(name: str, limits: L1Limits) -> str:
     return name
 
 
-def _folds(evidence: Evidence, limits: L1Limits) -> Check:
-    """Validation is the out-of-fold scores of the training samples: no record in two folds."""
-    split = evidence.files.meta.get("split", {})
-    folds = split.get("folds") if isinstance(split, Mapping) else None
-    sources = () if evidence.files.meta_source is None else (evidence.files.meta_source,)
-    if not folds:
-        message = "which fold held out which record was not saved"
-        return Check(subject="folds", status=Status.UNKNOWN, message=message, evidence=sources)
-    people = [_person(str(name), limits) for fold in folds for name in set(fold)]
-    both = sorted(name for name in set(people) if people.count(name) > 1)
-    return _overlap("folds", "record", both, limits, sources)
+def _folds(val: tuple[Keys, Source], limits: L1Limits) -> Iterator[Check]:
+    keys, source = val
+    folds = keys.get(FOLD)
+    if folds is None:
+        yield Check(
+            subject="folds",
+            status=Status.UNKNOWN,
+            message="which fold held out which sample was not saved",
+            evidence=(source,),
+        )
+        return
+    for name, values in keys.items():
+        if name == FOLD or (limits.keys and name not in limits.keys):
+            continue
+        people = np.array([_person(str(value), limits) for value in values])
+        pairs = np.unique(np.stack([people, folds.astype(str)], axis=1), axis=0)
+        people, counts = np.unique(pairs[:, 0], return_counts=True)
+        both = people[counts > 1].tolist()
+        yield _overlap(f"folds: {name}", name, both, limits, (source,))
 
 
 def _selection(evidence: Evidence) -> Check:
