@@ -9,7 +9,7 @@ profile values that a kind cannot honour.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -61,31 +61,21 @@ class Transfer:
 
     def blocks(self, chosen: slice) -> Transfer:
         """Some of the blocks."""
-
-        def part(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[:, chosen]
-
-        return Transfer(
-            matrix=self.matrix[:, chosen],
-            scale=self.scale[chosen],
-            quadrature=part(self.quadrature),
-            power=part(self.power),
-            offset=part(self.offset),
-        )
+        return replace(self._map(lambda values: values[:, chosen]), scale=self.scale[chosen])
 
     def on_chips(self, num_chips: int) -> Transfer:
         """The same light on each of ``num_chips`` chips, where it was that of one."""
+        return self._map(lambda values: values.expand(num_chips, *values.shape[1:]))
 
-        def spread(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values.expand(num_chips, *values.shape[1:])
+    def to(self, device: torch.device) -> Transfer:
+        """The same on another device."""
+        moved = self._map(lambda values: values.to(device))
+        return replace(moved, scale=self.scale.to(device))
 
-        return Transfer(
-            matrix=self.matrix.expand(num_chips, *self.matrix.shape[1:]),
-            scale=self.scale,
-            quadrature=spread(self.quadrature),
-            power=spread(self.power),
-            offset=spread(self.offset),
-        )
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Transfer:
+        """Every tensor with chips and blocks changed alike."""
+        parts = {name: getattr(self, name) for name in ("matrix", "quadrature", "power", "offset")}
+        return replace(self, **{n: change(v) for n, v in parts.items() if v is not None})
 
 
 class Device(ABC):
@@ -129,11 +119,19 @@ class Device(ABC):
         """Detector noise from physical parameters."""
         return Receiver()
 
-    def static_errors(self, seed: int, chips: Sequence[int], num_blocks: int) -> Errors:
+    def static_errors(
+        self, seed: int, chips: Sequence[int], num_blocks: int, *, first_block: int = 0
+    ) -> Errors:
         """Standard normal errors of ``chips``, each ``(chips, blocks, ...)``, float32.
 
         Fabrication errors belong to a core: blocks that share a core share them, and block ``b``
         sits on core ``b mod count``. With one core their block dimension has length 1.
+
+        Args:
+            seed: of all chips.
+            chips: which of them.
+            num_blocks: blocks programmed.
+            first_block: number of the first of them.
         """
         core, output = self.profile.core, self.profile.output
         on_core = dict(self.core_errors())
@@ -142,9 +140,10 @@ class Device(ABC):
         on_block = {"element": (core.rows, core.cols), **self.block_errors()}
         per_core = _draw(seed, chips, CORE_ERRORS, core.count, on_core)
         if core.count > 1:
-            cores = torch.arange(num_blocks) % core.count
+            cores = torch.arange(first_block, first_block + num_blocks) % core.count
             per_core = {name: values[:, cores] for name, values in per_core.items()}
-        return per_core | _draw(seed, chips, BLOCK_ERRORS, num_blocks, on_block)
+        per_block = _draw(seed, chips, BLOCK_ERRORS, first_block + num_blocks, on_block)
+        return per_core | {name: values[:, first_block:] for name, values in per_block.items()}
 
     def transfer(self, settings: Settings, errors: Errors | None = None) -> Transfer:
         """What the core makes of ``settings``, element and receiver errors included.

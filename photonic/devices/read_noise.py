@@ -51,11 +51,12 @@ class ChipStreams:
 
 @dataclass(slots=True)
 class OneStream:
-    """One generator for everything, as training uses it."""
+    """One generator for everything, as training uses it; ``strength`` scales what comes of it."""
 
     generator: torch.Generator
+    strength: float = 1.0
 
     def normal(self, shape: tuple[int, ...], sigma: float, like: Tensor) -> Tensor:
         """Numbers of one stream."""
         noise = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return noise.normal_(0.0, sigma, generator=self.generator)
+        return noise.normal_(0.0, sigma * self.strength, generator=self.generator)

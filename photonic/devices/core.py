@@ -1,0 +1,150 @@
+"""Noise-aware training: a student's core on chips of a profile, fresh ones every step.
+
+Forward, every product runs as it would on a chip with the profile's errors and noise. Backward, the
+gradient passes straight through programming and rounding to the wanted weights (Bengio et al.
+2013) and, unchanged, past the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from photonic.devices.base import Errors, Transfer, device_for
+from photonic.devices.converters import Readout
+from photonic.devices.fake_quant import fake_quantize
+from photonic.devices.layer_optics import prepare
+from photonic.devices.read_noise import OneStream, ReadNoise
+from photonic.devices.readout import products
+from photonic.errors import ConfigError
+from photonic.profile import HardwareProfile
+from photonic.quantize import round_mantissa
+
+FIRST_TRAINING_CHIP = 2**62
+"""No sweep gets here, so that a model is never scored on chips it was trained on."""
+
+
+class DeviceCore(nn.Module):
+    """The core of :mod:`photonic.layers` on simulated chips.
+
+    In training mode each step, from one :meth:`advance` to the next, has chips of its own, which
+    the batch is spread over; errors and noise grow linearly to their full size over the warm-up. In
+    evaluation mode there is one chip without errors or noise, as ``simulate(..., chips=None)``.
+
+    Args:
+        profile: the hardware, of any registered kind.
+        seed: of chips and noise.
+        warmup_steps: steps until errors and noise have their full size; 0 has it from the start.
+        num_chips: chips per step.
+
+    Raises:
+        ConfigError: a negative warm-up or no chips.
+        ProfileError: a profile that its kind cannot honour.
+    """
+
+    def __init__(
+        self, profile: HardwareProfile, *, seed: int, warmup_steps: int = 0, num_chips: int = 1
+    ) -> None:
+        super().__init__()
+        if warmup_steps < 0:
+            raise ConfigError(f"warm-up of {warmup_steps} steps: at least 0")
+        if num_chips < 1:
+            raise ConfigError(f"{num_chips} chips per step: at least 1")
+        self.profile = profile
+        self.seed, self.warmup_steps, self.num_chips = seed, warmup_steps, num_chips
+        self.device = device_for(profile)
+        self.readout = Readout.of(self.device)
+        self.step = 0
+        self._blocks_used = 0
+        self._noise: OneStream | None = None
+
+    @property
+    def strength(self) -> float:
+        """Share of the full errors and noise in this step."""
+        return min(1.0, (self.step + 1) / (self.warmup_steps + 1))
+
+    def advance(self) -> None:
+        """Begin the next step: fresh chips, and further through the warm-up."""
+        self.step += 1
+        self._blocks_used = 0
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Values as the DAC passes them on."""
+        return fake_quantize(x, self.readout.dac)
+
+    def regrid(self, x: Tensor) -> Tensor:
+        """Digital values rounded back to the ADC's grid, without clipping."""
+        return fake_quantize(x, self.readout.adc, clip=False)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor, gain: Tensor) -> Tensor:
+        """``gain · (W·x + b)`` of ``x (batch, tokens, channels)`` on this step's chips."""
+        readout, core = self.readout, self.profile.core
+        out, fan_in = weight.shape
+        down, across = -(-out // core.rows), -(-fan_in // core.cols)
+        missing = across * core.cols - fan_in
+        padded = functional.pad(weight, (0, missing, 0, down * core.rows - out))
+        tiles = padded.unflatten(0, (down, core.rows)).unflatten(2, (across, core.cols))
+        wanted = tiles.transpose(1, 2).flatten(0, 1)
+        chips = self.num_chips if self.training else 1
+        if readout.adc is not None:
+            rounded = round_mantissa(float(gain.detach()), self.profile.output.gain_bits)
+            gain = gain + (rounded - gain.detach())
+        layer = prepare(
+            readout,
+            self._transfer(wanted, chips),
+            (down, across),
+            gain,
+            dtype=x.dtype,
+        )
+        beats = x.shape[0]
+        spare = -beats % chips
+        light = functional.pad(x, (0, missing, 0, 0, 0, spare)) / readout.x_unit
+        light = light.unflatten(0, (chips, -1)).transpose(1, 3)
+        sums = products(readout, layer, light, self._read_noise(x)) * readout.y_unit
+        results = sums[:, :out].transpose(1, 3).flatten(0, 1)[:beats]
+        return results + self.regrid(gain * bias)
+
+    def _transfer(self, wanted: Tensor, chips: int) -> Transfer:
+        """The blocks as the step's chips realise them, with a gradient to the wanted ones."""
+        settings = self.device.compile(wanted.detach().cpu().double().numpy())
+        errors = self._errors(len(wanted), chips, wanted) if self.training else None
+        with torch.no_grad():
+            transfer = self.device.transfer(settings, errors).to(wanted.device)
+        return replace(transfer, matrix=_StraightThrough.apply(wanted, transfer.matrix))
+
+    def _errors(self, num_blocks: int, chips: int, like: Tensor) -> Errors:
+        """Errors of this step's chips for the next blocks that they are programmed with."""
+        first = self._blocks_used
+        self._blocks_used += num_blocks
+        start = FIRST_TRAINING_CHIP + self.step * chips
+        errors = self.device.static_errors(
+            self.seed, range(start, start + chips), num_blocks, first_block=first
+        )
+        return {n: values.to(like.device) * self.strength for n, values in errors.items()}
+
+    def _read_noise(self, x: Tensor) -> ReadNoise | None:
+        if not (self.training and self.readout.is_noisy):
+            return None
+        if self._noise is None:
+            self._noise = OneStream(torch.Generator(x.device).manual_seed(self.seed))
+        self._noise.strength = self.strength
+        return self._noise
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Forward the realised matrices, exactly; pass the gradient to the wanted ones."""
+
+    @staticmethod
+    def forward(wanted: Tensor, realised: Tensor) -> Tensor:  # type: ignore[override]
+        return realised.clone()
+
+    @staticmethod
+    def setup_context(ctx: object, inputs: tuple, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return grad.sum(0), None
