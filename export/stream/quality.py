@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,8 @@ class SignalRange:
 
 def at_rails(samples: NDArray[np.float64], signal_range: SignalRange) -> NDArray[np.bool_]:
     """Which samples are at the lowest or the highest value of the converter."""
-    margin = _NEAR_RAIL * (signal_range.high - signal_range.low)
-    return (samples <= signal_range.low + margin) | (samples >= signal_range.high - margin)
+    floor, ceiling = _edges(signal_range)
+    return (samples <= floor) | (samples >= ceiling)
 
 
 def window_fault(window: NDArray[np.float64], signal_range: SignalRange | None) -> Fault | None:
@@ -46,16 +47,23 @@ def window_fault(window: NDArray[np.float64], signal_range: SignalRange | None) 
     A missing sample is a gap; five samples at the limit of the converter, where it is known, are
     saturation; 0.3 s without any change are a lead that is off.
     """
-    if not np.isfinite(window).all():
+    low, high = float(window.min()), float(window.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
         return Fault.GAP
-    if (
-        signal_range is not None
-        and np.count_nonzero(at_rails(window, signal_range)) >= _SATURATED_SAMPLES
-    ):
-        return Fault.SATURATED
-    largest = max(abs(window.min()), abs(window.max()))
-    still = np.abs(np.diff(window)) <= _STILL * largest
+    if signal_range is not None:
+        floor, ceiling = _edges(signal_range)
+        if (low <= floor or high >= ceiling) and (
+            np.count_nonzero(at_rails(window, signal_range)) >= _SATURATED_SAMPLES
+        ):
+            return Fault.SATURATED
+    steps = window[1:] - window[:-1]
+    still = np.abs(steps, out=steps) <= _STILL * max(abs(low), abs(high))
     if np.count_nonzero(still) < _FLAT_SAMPLES - 1:
         return None
     changes = np.flatnonzero(np.concatenate([[True], ~still, [True]]))
     return Fault.FLAT if np.diff(changes).max() >= _FLAT_SAMPLES else None
+
+
+def _edges(signal_range: SignalRange) -> tuple[float, float]:
+    margin = _NEAR_RAIL * (signal_range.high - signal_range.low)
+    return signal_range.low + margin, signal_range.high - margin
