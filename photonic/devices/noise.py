@@ -161,8 +161,8 @@ def channel_power_w(profile: HardwareProfile) -> float:
 
 def _needs(profile: HardwareProfile, key: str) -> ProfileError:
     return ProfileError(
-        f"profile {profile.name!r}: noise.bandwidth_ghz asks for noise in physical units, which "
-        f"needs {key}; give it, or take noise.bandwidth_ghz away"
+        f"profile {profile.name!r}: noise in physical units needs {key}; give it, "
+        "or take noise.bandwidth_ghz away"
     )
 
 
