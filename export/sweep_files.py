@@ -1,4 +1,4 @@
-"""What a sweep leaves on disk: a tidy table, a summary and figures."""
+"""What a sweep leaves on disk: a tidy table, one row per point and chip, and a summary."""
 
 from __future__ import annotations
 
@@ -6,80 +6,86 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from photonic.errors import ConfigError
 from photonic.files import atomic_write
 from photonic.sweep import SweepPoint
 
-INK, BAND, MARK = "#1b3a5c", "#9dbbd8", "#c8552b"
+TableFormat = Literal["csv", "parquet"]
 
 
-def write_sweep(
-    directory: Path, points: Sequence[SweepPoint], summary: Mapping[str, Any]
-) -> tuple[Path, list[Path]]:
-    """Write ``table.csv`` (one row per point and chip), ``summary.json`` and the figures.
+def write_table(directory: Path, points: Sequence[SweepPoint], kind: TableFormat) -> Path:
+    """Write ``table.csv`` or ``table.parquet``: what was varied, the chip, and all its scores.
+
+    The metric is the first score. Numbers are written so that they read back as they are.
 
     Args:
-        directory: made if it does not exist; earlier files of these names are replaced.
+        directory: made if it does not exist; an earlier table of this name is replaced.
         points: scores of every chip at every point.
-        summary: what ``photonic sweep --json`` prints.
+        kind: parquet needs pyarrow (the extra ``parquet``).
 
-    Returns:
-        The path of the table and those of the figures.
+    Raises:
+        ConfigError: something varied has the name of a column of ours.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    table = directory / "table.csv"
-    keys = list(points[0].params)
-    with atomic_write(table) as path, path.open("w", newline="", encoding="utf-8") as file:
+    columns = [*points[0].params, "chip", *points[0].all_scores()]
+    doubled = {name for name in columns if columns.count(name) > 1}
+    if doubled:
+        raise ConfigError(f"two columns of the table would be called {', '.join(sorted(doubled))}")
+    with atomic_write(directory / f"table.{kind}") as path:
+        (_write_csv if kind == "csv" else _write_parquet)(path, points, columns)
+    return directory / f"table.{kind}"
+
+
+def _write_csv(path: Path, points: Sequence[SweepPoint], columns: Sequence[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*keys, "chip", "metric"])
+        writer.writerow(columns)
         for point in points:
-            values = [point.params[k] for k in keys]
-            writer.writerows([*values, i, float(s)] for i, s in enumerate(point.scores))
-    with atomic_write(directory / "summary.json") as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return table, _figures(directory, points, summary)
+            params = list(point.params.values())
+            scores = [values.tolist() for values in point.all_scores().values()]
+            for chip, row in enumerate(zip(*scores, strict=True)):
+                writer.writerow([*params, chip, *("" if v != v else v for v in row)])
 
 
-def _figures(
-    directory: Path, points: Sequence[SweepPoint], summary: Mapping[str, Any]
-) -> list[Path]:
-    """Score and yield against the parameter, for one numeric parameter with several values."""
+def _write_parquet(path: Path, points: Sequence[SweepPoint], columns: Sequence[str]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     keys = list(points[0].params)
-    if len(keys) != 1 or len(points) < 2 or not _numeric(points, keys[0]):
-        return []
-    from matplotlib.figure import Figure
+    types = {key: _column_type([p.params[key] for p in points]) for key in keys}
+    types |= {name: pa.int64() if name == "chip" else pa.float64() for name in columns[len(keys) :]}
+    schema = pa.schema(list(types.items()))
+    with parquet.ParquetWriter(path, schema) as writer:
+        for point in points:
+            num = len(point.counts)
+            table = {key: [_as(types[key], point.params[key])] * num for key in keys}
+            table |= {"chip": np.arange(num), **point.all_scores()}
+            writer.write_table(pa.table(table, schema=schema))
 
-    key, metric = keys[0], summary["metric"]
-    x = np.array([p.params[key] for p in points], dtype=float)
-    order = np.argsort(x)
-    quantiles = np.array([np.quantile(p.scores, [0.05, 0.5, 0.95]) for p in points])[order]
-    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.fill_between(x[order], quantiles[:, 0], quantiles[:, 2], color=BAND, label="5–95 %")
-    left.plot(x[order], quantiles[:, 1], "o-", color=INK, label="median chip")
-    reference = summary["reference_metric"]
-    left.axhline(reference, color=MARK, ls="--", lw=1, label=f"float model {reference:.3f}")
-    left.set(xlabel=key, ylabel=metric, title=f"{metric} of {summary['num_chips']} chips")
-    left.legend(frameon=False)
-    share = np.array([row["yield"] for row in summary["points"]])[order]
-    right.plot(x[order], 100 * share, "o-", color=INK)
-    right.set(
-        xlabel=key,
-        ylabel="yield (%)",
-        ylim=(-3, 103),
-        title=f"chips that keep ≥ {100 * summary['keep']:g} % of the reference",
-    )
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-    path = directory / "sweep.png"
+
+def _column_type(values: Sequence[Any]) -> Any:
+    import pyarrow as pa
+
+    given = [value for value in values if value is not None]
+    if given and all(isinstance(v, int) and not isinstance(v, bool) for v in given):
+        return pa.int64()
+    if given and all(isinstance(v, int | float) and not isinstance(v, bool) for v in given):
+        return pa.float64()
+    return pa.string()
+
+
+def _as(kind: Any, value: Any) -> Any:
+    import pyarrow as pa
+
+    return str(value) if kind == pa.string() and value is not None else value
+
+
+def write_summary(directory: Path, summary: Mapping[str, Any]) -> Path:
+    """Write ``summary.json``: what ``photonic sweep --json`` prints."""
+    path = directory / "summary.json"
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
-    return [path]
-
-
-def _numeric(points: Sequence[SweepPoint], key: str) -> bool:
-    return all(isinstance(p.params[key], int | float) for p in points)
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return path

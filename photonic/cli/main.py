@@ -60,6 +60,9 @@ EXTRA_OF_MODULE = {
     "matplotlib": "train",
     "tomli_w": "train",
     "neurokit2": "train",
+    "distributed": "cluster",
+    "pyarrow": "parquet",
+    "pyvisa": "lab",
 }
 
 
