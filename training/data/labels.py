@@ -157,11 +157,19 @@ def in_flutter(
         samples: (n,) their sample numbers, ascending.
         beats: (m,) sample numbers of the beats.
     """
-    starts = samples[symbols == "["]
-    ends = samples[symbols == "]"]
     inside = np.zeros(len(beats), dtype=bool)
-    for start in starts:
-        later = ends[ends >= start]
-        stop = later[0] if len(later) else np.iinfo(np.int64).max
+    for start, stop in flutter_stretches(symbols, samples):
         inside |= (beats >= start) & (beats <= stop)
     return inside
+
+
+def flutter_stretches(symbols: NDArray[np.str_], samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """First and last sample (k, 2) of every stretch between ``[`` and ``]``.
+
+    Args:
+        symbols: (n,) all annotation symbols of the record.
+        samples: (n,) their sample numbers, ascending.
+    """
+    starts = samples[symbols == "["]
+    ends = np.append(samples[symbols == "]"], np.iinfo(np.int64).max)
+    return np.stack([starts, ends[np.searchsorted(ends, starts)]], axis=1)

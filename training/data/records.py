@@ -98,10 +98,12 @@ class Annotations:
     Attributes:
         samples: (n,) sample numbers at 360 Hz.
         symbols: (n,) WFDB symbols.
+        subtypes: (n,) their subtypes; of a noise annotation the leads that cannot be read.
     """
 
     samples: NDArray[np.int64]
     symbols: NDArray[np.str_]
+    subtypes: NDArray[np.int64]
 
 
 def list_records(directory: Path) -> tuple[str, ...]:
@@ -224,7 +226,11 @@ def read_annotations(directory: Path, header: Header, annotator: str = "atr") ->
     samples = ticks[order]
     if rate != FS_HZ:
         samples = np.rint(samples * float(FS_HZ / rate)).astype(np.int64)
-    return Annotations(samples=samples, symbols=symbols[order].astype(str))
+    return Annotations(
+        samples=samples,
+        symbols=symbols[order].astype(str),
+        subtypes=np.asarray(annotation.subtype, dtype=np.int64)[order],
+    )
 
 
 def to_beat_rate(signal: NDArray[np.float64], fs_hz: float) -> NDArray[np.float64]:
