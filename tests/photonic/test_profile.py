@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
 import pytest
 
+from photonic.devices import device_for
 from photonic.errors import ProfileError
 from photonic.profile import load_profile, parse_profile, shipped_profiles
+from photonic.profile_table import COMMAND, render_profiles
 
 MINIMAL = {"name": "mine", "description": "a core of my own"}
 
@@ -97,6 +100,20 @@ def test_a_hash_is_that_of_the_values():
     same = parse_profile(profile.model_dump(), where="again")
     assert profile.hash() == same.hash()
     assert profile.hash() != profile.with_value("weight.bits", 7).hash()
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_a_profile_written_out_with_all_its_values_loads_again(name):
+    profile = load_profile(name)
+    again = parse_profile(json.loads(json.dumps(profile.model_dump(mode="json"))), where="again")
+    assert again == profile
+    assert device_for(again).profile.hash() == profile.hash()
+
+
+def test_the_page_of_profiles_is_up_to_date(repository):
+    page = (repository / "docs" / "profiles.md").read_text(encoding="utf-8")
+    rendered = render_profiles([load_profile(name) for name in shipped_profiles()])
+    assert page == rendered, f"run: {COMMAND}"
 
 
 def test_converters_are_there_only_when_all_three_have_bits():
