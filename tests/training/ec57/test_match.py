@@ -73,7 +73,7 @@ def test_shutdowns_have_a_row_and_a_column_of_their_own():
     assert compared(beats, sparse) == {"Nn": 2, "Vo": 1}
 
 
-def annotations(*marked: tuple[int, str, int]) -> Annotations:
+def annotated(*marked: tuple[int, str, int]) -> Annotations:
     samples, symbols, subtypes = zip(*marked, strict=True)
     return Annotations(
         samples=np.array(samples), symbols=np.array(symbols), subtypes=np.array(subtypes)
@@ -82,7 +82,7 @@ def annotations(*marked: tuple[int, str, int]) -> Annotations:
 
 def test_classes_flutter_and_shutdown_are_read_from_annotations():
     found = beat_marks(
-        annotations(
+        annotated(
             (10, "+", 0),
             (100, "L", 0),
             (200, "A", 0),
@@ -111,7 +111,7 @@ def test_classes_flutter_and_shutdown_are_read_from_annotations():
 
 def test_a_single_mark_of_the_aha_database_is_a_shutdown_up_to_its_neighbours():
     found = beat_marks(
-        annotations(
+        annotated(
             (1000, "N", 0), (1500, "~", 0x30), (2000, "N", 0), (2020, "~", 0x30), (2060, "N", 0)
         ),
         EC57,
@@ -121,7 +121,7 @@ def test_a_single_mark_of_the_aha_database_is_a_shutdown_up_to_its_neighbours():
 
 
 def test_flutter_that_never_ends_lasts_to_the_end():
-    found = beat_marks(annotations((100, "N", 0), (200, "[", 0), (300, "V", 0)), EC57, "a")
+    found = beat_marks(annotated((100, "N", 0), (200, "[", 0), (300, "V", 0)), EC57, "a")
     assert found.samples.tolist() == [100]
     assert found.flutter[0, 1] > 10**15
 
