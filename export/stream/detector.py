@@ -70,10 +70,13 @@ class RPeakDetector:
     def _locate(self, centre: int) -> int:
         """Sample of the largest deflection around the centre of a complex."""
         first, end = self._samples.start, self._samples.end
-        around = self._samples.view(
-            max(centre - _MEAN_REACH, first), min(centre + _MEAN_REACH + 1, end)
-        )
-        start = max(centre - _REACH, first)
-        deflection = self._samples.view(start, min(centre + _REACH + 1, end)) - around.mean()
+        centre = min(max(centre, first), end - 1)
+
+        def around(reach: int) -> tuple[int, NDArray[np.float64]]:
+            start = max(centre - reach, first)
+            return start, self._samples.view(start, min(centre + reach + 1, end))
+
+        start, near = around(_REACH)
+        deflection = near - around(_MEAN_REACH)[1].mean()
         deflection[deflection > 0.0] *= _UPWARD
         return start + int(np.argmax(np.abs(deflection)))

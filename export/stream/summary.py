@@ -10,7 +10,7 @@ import numpy as np
 
 from export.stream.annotated import DetectionScore
 from export.stream.run import StreamLog
-from photonic.beats import FS_HZ
+from photonic.beats import FS_HZ, WINDOW
 
 _PERCENTILES = (50, 90, 99)
 
@@ -51,6 +51,7 @@ def summarise(log: StreamLog, classes: Sequence[str], *, deadline_us: float) -> 
         "beats_per_second": len(beats) / busy_seconds,
         "times_real_time": log.num_samples / FS_HZ / busy_seconds,
         "detector_delay_samples": percentiles([b.known_at - b.sample for b in beats]),
+        "window_delay_samples": WINDOW // 2,
         "decision_delay_samples": percentiles([b.decided_at - b.sample for b in classified]),
     }
 

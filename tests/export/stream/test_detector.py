@@ -137,6 +137,13 @@ def test_nothing_beats_where_nothing_happens(value):
     assert detect(np.full(60 * FS_HZ, value), 360) == []
 
 
+@pytest.mark.parametrize("length", [1, 5, 40, 200])
+def test_an_impulse_at_the_very_start_or_end_is_inside_the_stream(length):
+    signal = np.zeros(length)
+    signal[[0, -1]] = 1.0
+    assert all(0 <= peak.sample < length for peak in detect(signal))
+
+
 def test_an_empty_stream_has_no_peaks():
     assert RPeakDetector().finish() == []
 

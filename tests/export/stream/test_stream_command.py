@@ -207,3 +207,21 @@ def test_what_the_base_install_lacks_is_really_absent_there():
         capture_output=True, text=True,
     )  # fmt: skip
     assert "ModuleNotFoundError: torch" in done.stderr
+
+
+class Interrupted(io.BytesIO):
+    """A pipe whose reader presses Ctrl-C when it has run dry."""
+
+    def read1(self, size=-1):
+        data = super().read1(size)
+        if not data:
+            raise KeyboardInterrupt
+        return data
+
+
+def test_ctrl_c_ends_a_live_stream_with_its_summary(photonic, lab_bundle, make_ecg, monkeypatch):
+    text = "\n".join(f"{value:.4f}" for value in make_ecg()[0]).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Interrupted(text)))
+    status, out, _ = photonic("stream", lab_bundle, "--stdin", "--fs", 360, "--json")
+    assert status == 0
+    assert json.loads(out)["num_classified"] == 60
