@@ -1,7 +1,8 @@
 """Can the chip hold what is in the bundle? The hardware check, as a list of findings.
 
 Pure functions of the program, the profile and real inputs; what they measure stands in
-:mod:`export.matrix_checks`, :mod:`export.signal_checks` and :mod:`export.timing_checks`.
+:mod:`export.matrix_checks`, :mod:`export.signal_checks`, :mod:`export.timing_checks` and
+:mod:`export.link_checks`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from export.bundle import Bundle, file_faults
 from export.findings import Finding, finding
+from export.link_checks import check_link
 from export.matrix_checks import check_matrices
 from export.settings import check_settings
 from export.signal_checks import check_signals
@@ -52,6 +54,7 @@ def check_program(
     """Findings about a program on the core of ``profile``, bundle or not."""
     steps = _check_steps(program)
     findings = steps + check_matrices(program, profile) + check_timing(program, profile)
+    findings += check_link(profile)
     if any(found.code in ("OPS002", "VAL001") for found in findings):
         return findings  # nothing can be run
     return findings + check_settings(program, profile) + check_signals(program, profile, inputs)

@@ -133,6 +133,26 @@ CODES: dict[str, Code] = {
         "add timing.clock_ghz and timing.reconfiguration_us to the profile",
         "limits.latency_us",
     ),
+    "LNK001": Code(
+        "more light is lost between laser and detector than the limit allows",
+        "use fewer or less lossy elements on the path",
+        "limits.max_insertion_loss_db",
+    ),
+    "LNK002": Code(
+        "less light arrives than the photodiode resolves",
+        "use more laser power or less loss",
+        "optics.sensitivity_dbm",
+    ),
+    "LNK003": Code(
+        "more light arrives than the photodiode takes",
+        "use less laser power",
+        "optics.saturation_dbm",
+    ),
+    "LNK004": Code(
+        "receiver noise hides the ADC's last bit",
+        "use more light, less bandwidth, or fewer ADC bits",
+        "output.bits",
+    ),
 }
 
 

@@ -102,16 +102,18 @@ def check_settings(program: Program, profile: HardwareProfile) -> list[Finding]:
 
 def dac_codes(settings: Mapping[str, Any], profile: HardwareProfile) -> dict[str, Any]:
     """Integer codes of those settings of a block that the profile gives a DAC with bits."""
-    steps = {}
-    converters, phase_bits = profile.converters(), profile.optics.phase_bits
-    if converters is not None:
-        steps["weight"] = converters.weight.step
-    if phase_bits is not None:
-        steps["phases_rad"] = 2.0 * np.pi / 2**phase_bits
+    converters, ring, pcm = profile.converters(), profile.ring, profile.pcm
+    phase_bits = profile.optics.phase_bits
+    steps = {
+        "weight": converters and converters.weight.step,
+        "phases_rad": phase_bits and 2.0 * np.pi / 2**phase_bits,
+        "detuning": ring.tuning_bits and ring.max_detuning / (2**ring.tuning_bits - 1),
+        "cells": pcm.level_bits and 1.0 / 2**pcm.level_bits,
+    }
     return {
         key: np.rint(np.asarray(settings[key]) / step).astype(np.int64).tolist()
         for key, step in steps.items()
-        if key in settings
+        if step and key in settings
     }
 
 

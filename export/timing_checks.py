@@ -50,7 +50,7 @@ def beat_latency_us(program: Program, profile: HardwareProfile) -> float | None:
     writes = reprogrammings(len(blocks), count)
     if timing.clock_ghz is None or (writes and timing.reconfiguration_us is None):
         return None
-    passes = sum(block.applied_per_beat for block in blocks)
+    passes = profile.passes() * sum(block.applied_per_beat for block in blocks)
     flight_ns = (timing.time_of_flight_ns or 0.0) * len(program.layers_in_order())
     compute_us = (passes / min(count, len(blocks)) / timing.clock_ghz + flight_ns) * 1e-3
     return compute_us + writes * (timing.reconfiguration_us or 0.0)

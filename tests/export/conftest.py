@@ -18,6 +18,7 @@ from photonic.decision import Decision
 from photonic.profile import HardwareProfile, load_profile
 from photonic.program import Activation, Concat, Input, Layer, Linear, Patch, Program
 from photonic.program_io import save_program
+from photonic.students.patch import PatchConfig, patch_student
 from photonic.students.segment import SegmentConfig, segment_student
 
 
@@ -68,6 +69,12 @@ def segment_program(*, num_classes: int = 2, activation: str = "tanh", seed: int
     """The segment-aware student as it is initialised."""
     config = SegmentConfig(num_classes=num_classes, activation=activation)
     return segment_student(config, torch.Generator().manual_seed(seed)).program()
+
+
+def patch_program(*, num_classes: int = 2, seed: int = 0) -> Program:
+    """The patch student as it is initialised: two inputs, a layer of twelve tiles."""
+    config = PatchConfig(num_classes=num_classes)
+    return patch_student(config, torch.Generator().manual_seed(seed)).program()
 
 
 def tiled_program(*, num_classes: int = 3, seed: int = 0, gain: float = 1.7) -> Program:
@@ -121,6 +128,12 @@ def make_run_fixture() -> Callable[..., Path]:
 def segment_program_fixture() -> Callable[..., Program]:
     """:func:`segment_program`."""
     return segment_program
+
+
+@pytest.fixture(scope="session", name="patch_program")
+def patch_program_fixture() -> Callable[..., Program]:
+    """:func:`patch_program`."""
+    return patch_program
 
 
 @pytest.fixture(scope="session", name="tiled_program")

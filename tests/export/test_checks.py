@@ -61,6 +61,11 @@ def profile(name: str = "generic_8bit", **values: object) -> HardwareProfile:
     return made
 
 
+def link(name: str = "generic_8bit", **values: object) -> HardwareProfile:
+    """1 mW and 1 dB of loss between laser and detector, if nothing else is said."""
+    return profile(name, **{"optics__laser_power_mw": 1.0, "optics__element_loss_db": 1.0} | values)
+
+
 def of_kind(kind: str) -> HardwareProfile:
     return load_profile("generic_8bit").model_copy(update={"kind": kind})
 
@@ -186,6 +191,32 @@ CASES = {
         "error",
         lambda: check(one_layer(), profile(limits__latency_us=5.0)),
         pytest.approx(20.0, abs=0.1),
+    ),
+    "lossy path": (
+        "LNK001",
+        "error",
+        lambda: check(one_layer(), link(limits__max_insertion_loss_db=0.5)),
+        pytest.approx(1.0),
+    ),
+    "too dark": (
+        "LNK002",
+        "error",
+        lambda: check(one_layer(), link(optics__sensitivity_dbm=3.0)),
+        pytest.approx(-1.0),
+    ),
+    "too bright": (
+        "LNK003",
+        "error",
+        lambda: check(one_layer(), link(optics__saturation_dbm=2.0)),
+        None,
+    ),
+    "noisy receiver": (
+        "LNK004",
+        "warning",
+        lambda: check(
+            one_layer(), link("component_mzi", optics__laser_power_mw=1e-6, output__bits=8)
+        ),
+        None,
     ),
     "no times": (
         "LAT002",
