@@ -1,0 +1,108 @@
+"""Sweeps of the patch student: time and memory against chips, beside plain torch.
+
+The yardstick is a vectorised torch loop that does the same to the same number of 4×4 products: DAC,
+weight error, product, output noise, ADC, tanh. Times are process CPU of all workers, which a busy
+machine disturbs less than wall time; both are printed. Beats are random: only speed is measured.
+
+Usage: python benchmarks/bench_sweep.py [--chips 50,100,200] [--beats 29781] [--workers 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+
+import numpy as np
+import torch
+
+from photonic.decision import Decision
+from photonic.profile import load_profile
+from photonic.students.patch import PatchConfig, patch_student
+from photonic.sweep import Resources, SweepData, sweep
+
+ROUNDS = 3
+
+
+def yardstick_s_per_million(layers: int = 3, vectors: int = 10_000, chips: int = 100) -> float:
+    """CPU seconds of plain torch for a million noisy, quantised 4×4 products; best of 3."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(vectors, 4, generator=generator) * 2 - 1
+    weights = torch.rand(layers, 4, 4, generator=generator) * 2 - 1
+
+    def quantised(t: torch.Tensor, full_scale: float) -> torch.Tensor:
+        step = full_scale / 127
+        return torch.clamp(torch.round(t / step), -127, 127) * step
+
+    def once() -> float:
+        started = time.process_time()
+        h = quantised(x, 1.0).unsqueeze(0).expand(chips, -1, -1)
+        for w in weights:
+            noisy = quantised(w, 1.0) + 0.02 * torch.randn(chips, 4, 4, generator=generator)
+            h = torch.bmm(h, noisy.transpose(1, 2))
+            h = h + 0.01 * torch.randn(h.shape, generator=generator)
+            h = torch.tanh(quantised(h, 4.0))
+        return time.process_time() - started
+
+    return min(once() for _ in range(ROUNDS)) / (layers * vectors * chips / 1e6)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--chips", default="25,50,100")
+    parser.add_argument("--beats", type=int, default=4096)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--profile", default="generic_8bit")
+    arguments = parser.parse_args()
+    program = patch_student(PatchConfig(num_classes=2), torch.Generator().manual_seed(0)).program()
+    rng = np.random.default_rng(0)
+    inputs = {
+        spec.name: rng.uniform(-1, 1, (arguments.beats, spec.tokens, spec.channels)).astype("f4")
+        for spec in program.inputs
+    }
+    decision = Decision(kind="threshold", classes=("N", "A"), threshold=0.5)
+    labels = rng.integers(0, 2, arguments.beats)
+    data = SweepData(inputs=inputs, labels=labels, decision=decision, metric="f1")
+    profile = load_profile(arguments.profile)
+    products = sum(b.applied_per_beat for b in program.blocks(4, 4))
+    yardstick_s = yardstick_s_per_million()
+    print(f"{products} block products per beat; yardstick {1e3 * yardstick_s:.1f} ms per million")
+    for num_chips in map(int, arguments.chips.split(",")):
+        wall, cpu = time.perf_counter(), cpu_s()
+        resources = Resources(num_workers=arguments.workers)
+        sweep(program, profile, data, vary={}, num_chips=num_chips, resources=resources)
+        wall, cpu = time.perf_counter() - wall, cpu_s() - cpu
+        chip_beats = num_chips * arguments.beats
+        expected_s = yardstick_s * chip_beats * products / 1e6
+        row = {
+            "profile": profile.name,
+            "chips": num_chips,
+            "beats": arguments.beats,
+            "workers": arguments.workers,
+            "wall_s": round(wall, 2),
+            "cpu_s": round(cpu, 2),
+            "chip_beats_per_wall_s": round(chip_beats / wall),
+            "chip_beats_per_cpu_s": round(chip_beats / cpu),
+            "cpu_over_yardstick": round(cpu / expected_s, 2),
+            "peak_mb_parent": peak_mb(resource.RUSAGE_SELF),
+            "peak_mb_largest_worker": peak_mb(resource.RUSAGE_CHILDREN),
+            "load": os.getloadavg()[0],
+        }
+        print(json.dumps(row), flush=True)
+
+
+def cpu_s() -> float:
+    """CPU seconds of this process and of its finished children."""
+    usage = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)
+
+
+def peak_mb(who: int) -> int:
+    """Largest resident set so far, of this process or of one of its children."""
+    return resource.getrusage(who).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    main()
