@@ -36,26 +36,34 @@ class Baseline:
 
 
 def baselines(
-    data: Dataset, index: np.ndarray, options: ImbalanceOptions, *, seed: int = 0
+    data: Dataset,
+    index: np.ndarray,
+    options: ImbalanceOptions,
+    *,
+    seed: int = 0,
+    scored: Dataset | None = None,
 ) -> list[Baseline]:
     """Every baseline of a workload on the samples ``index``.
 
     Args:
-        data: the workload's data with its baseline features.
+        data: the workload's data with its baseline features, whose training samples are fitted.
         index: samples to score.
         options: the threshold rule.
         seed: draws the samples to fit on where there are more than are needed.
+        scored: where ``index`` points to if not to ``data``.
     """
+    features = (scored or data).baseline_features
     return [
-        _all_normal(data.classes, len(index)),
+        all_normal(data.classes, len(index)),
         *(
-            _regression(name, x, data, index, options, seed)
+            _regression(name, x, features[name][index], data, options, seed)
             for name, x in data.baseline_features.items()
         ),
     ]
 
 
-def _all_normal(classes: Sequence[str], count: int) -> Baseline:
+def all_normal(classes: Sequence[str], count: int) -> Baseline:
+    """The baseline that calls each of ``count`` samples normal."""
     probs = np.zeros((count, len(classes)))
     probs[:, 0] = 1.0
     return Baseline(
@@ -66,8 +74,8 @@ def _all_normal(classes: Sequence[str], count: int) -> Baseline:
 def _regression(
     name: str,
     features: np.ndarray,
+    asked: np.ndarray,
     data: Dataset,
-    index: np.ndarray,
     options: ImbalanceOptions,
     seed: int,
 ) -> Baseline:
@@ -83,7 +91,7 @@ def _regression(
     val = np.concatenate([val for _, val in parts])
     decision = choose_decision(_log(np.concatenate(scores)), data.label[val], data.classes, options)
     model = fitted(split.selection if split.folds else split.train)
-    return Baseline(name=name, probs=_probs(model, features[index], size), decision=decision)
+    return Baseline(name=name, probs=_probs(model, asked, size), decision=decision)
 
 
 def _selection_parts(split: Split) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from photonic.decision import Decision
+from photonic.errors import DataError
 from photonic.students import Student
 from training.judge import Scored, judge, policy_to_log, scores_to_dict
 from training.loop import Drawing, EpochPlan, EpochStats, Learner
@@ -29,6 +30,14 @@ from training.rebalancing import loss_weights, plan_rebalancing, sampling_multip
 
 TRAIN_PROBE = 8192
 """About how many training samples are scored after an epoch, for the curves."""
+
+
+class Diverged(DataError):
+    """Weights that are no numbers any more; ``record`` is what the log says about it."""
+
+    def __init__(self, message: str, record: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class Fit:
@@ -83,7 +92,7 @@ class Fit:
     def _chosen_epoch(self) -> dict[str, Any]:
         progress, optim = self.progress, self.problem.optim
         plan = self._plan(actions_for(progress.policy, self.problem.imbalance))
-        stats = [learner.train_epoch(plan, self.advance) for learner in self.learners]
+        stats = [self._train(learner, plan) for learner in self.learners]
         logits = np.concatenate(
             [m.predict(fold) for m, fold in zip(self.learners, self.folds, strict=True)]
         )
@@ -118,9 +127,30 @@ class Fit:
             self._choose()
         return record
 
+    def _train(self, learner: Learner, plan: EpochPlan) -> EpochStats:
+        stats = learner.train_epoch(plan, self.advance)
+        broken = learner.parameters.not_finite()
+        if broken is None and np.isfinite(stats.loss):
+            return stats
+        stage, where = self.stage.name, broken or "the loss"
+        message = (
+            f"training diverged in epoch {plan.epoch} of stage {stage}: {where} is not finite any "
+            "more; lower the learning rate or clip the gradient"
+        )
+        record = {
+            "event": "diverged",
+            "phase": "refit" if self.refitting else "choose",
+            "stage": stage,
+            "epoch": plan.epoch,
+            "train_loss": stats.loss if np.isfinite(stats.loss) else str(stats.loss),
+            "module": broken,
+            "message": message,
+        }
+        raise Diverged(message, record)
+
     def _replayed_epoch(self) -> dict[str, Any]:
         plans, number = self.chosen[self.number].plans, self.progress.epoch
-        stats = [self.learners[0].train_epoch(plans[number], self.advance)]
+        stats = [self._train(self.learners[0], plans[number])]
         record = self._trained(plans[number], stats, self.decision, self._unseen())
         self.progress = replace(self.progress, epoch=number + 1)
         if number + 1 == len(plans):

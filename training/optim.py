@@ -58,6 +58,13 @@ class FlatParameters:
         """Copy a vector into the parameters."""
         self.value.copy_(value)
 
+    def not_finite(self) -> str | None:
+        """Name of the first module with a weight that is not finite, if there is one."""
+        if bool(torch.isfinite(self.value).all()):
+            return None
+        bad = (~torch.isfinite(self.value.detach())).float()
+        return next(name for name, size in self.by_module(bad).items() if size)
+
     def by_module(self, squares: Tensor) -> dict[str, float]:
         """Root of the sum of ``squares`` (one per parameter) for each module that has any."""
         sums: dict[str, float] = {}

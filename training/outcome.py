@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,29 @@ from photonic.layers import ExactCore
 from training.config import RunConfig
 from training.evaluate import Predictions, report
 from training.fit import Fit
+from training.inspector.identity import split_hash
 from training.loop import predict
 from training.plots import write_figures
-from training.run import read_log, save_predictions, save_run
+from training.run import (
+    load_run,
+    read_log,
+    save_evaluation,
+    save_predictions,
+    save_run,
+    save_student,
+)
+from training.score import score_predictions
 from training.workloads import Dataset
 
 SAMPLE_SIZE = 1024
 """Most samples of the reference sample that export takes along."""
-SAMPLE_OF_CLASS = 16
-"""How many of them each class has at least."""
 
 
 def start_record(name: str, config: RunConfig, data: Dataset, fit: Fit) -> dict[str, Any]:
     """The first line of the log: data, counts, weights, expected mix, first probabilities."""
-    plan, split = fit.rebalancing, data.split
-    learner = fit.learners[0]
+    split, learner = data.split, fit.learners[0]
+    subsets = {"train": split.train, "val": split.val, "test": split.test}
+    plan = asdict(fit.rebalancing)
     first = learner.index[: config.optim.batch_size].cpu().numpy()
     return {
         "event": "start",
@@ -34,75 +43,92 @@ def start_record(name: str, config: RunConfig, data: Dataset, fit: Fit) -> dict[
         "seed": config.seed,
         "split": split.name,
         "note": split.note,
-        "num_train": len(split.train),
-        "num_val": len(split.val),
-        "num_test": len(split.test),
+        **{f"num_{subset}": len(index) for subset, index in subsets.items()},
         "num_folds": len(split.folds),
         "num_parameters": learner.parameters.value.numel(),
         "classes": list(data.classes),
-        "class_counts": {
-            subset: dict(
-                zip(
-                    data.classes,
-                    np.bincount(data.label[index], minlength=len(data.classes)).tolist(),
-                    strict=True,
-                )
-            )
-            for subset, index in (("train", split.train), ("val", split.val), ("test", split.test))
+        "class_counts": {subset: _counts(data, index) for subset, index in subsets.items()},
+        **{
+            key: plan[key]
+            for key in ("class_weights", "weight_mode", "expected_mix", "target_mix", "messages")
         },
-        "class_weights": list(plan.class_weights),
-        "weight_mode": plan.weight_mode,
-        "sampler": plan.sampler_kind,
-        "expected_mix": list(plan.expected_mix),
-        "target_mix": list(plan.target_mix),
-        "effective_weights": list(plan.effective),
-        "messages": list(plan.messages),
+        "sampler": plan["sampler_kind"],
+        "effective_weights": plan["effective"],
         "first_probs": softmax(learner.predict(first)).mean(axis=0).tolist(),
         **data.facts,
     }
 
 
+def _counts(data: Dataset, index: np.ndarray) -> dict[str, int]:
+    counts = np.bincount(data.label[index], minlength=len(data.classes))
+    return dict(zip(data.classes, counts.tolist(), strict=True))
+
+
 def finish(name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit) -> None:
     """Write everything that a finished run holds into its directory."""
-    predictions = {subset: p for subset, p in _all_predictions(data, fit).items() if len(p.label)}
+    predictions = _all_predictions(data, fit)
+    checkpoint = save_student(out, fit.student)
     for subset, values in predictions.items():
-        save_predictions(out, subset, values)
-    metrics = {
-        subset: report(fit.decision, values.probs, values.label)
-        for subset, values in predictions.items()
-    }
+        extra = {"checkpoint": np.array(checkpoint)}
+        if subset == "val" and data.split.folds:
+            extra["fold"] = _fold_of(fit)
+        save_predictions(out, subset, values, extra)
     last = list(predictions)[-1]
     page = _waveforms(data, data.subset(last))
     write_figures(out, fit.decision, predictions, page, read_log(out))
-    split = data.split
-    save_run(
-        out,
-        student=fit.student,
-        sample=reference_sample(data, fit, seed=config.seed),
-        meta={
-            "workload": name,
-            "classes": list(data.classes),
-            "decision": fit.decision.to_dict(),
-            "labels": data.labels,
-            "split": {
-                "name": split.name,
-                "note": split.note,
-                "num_train": len(split.train),
-                "num_val": len(split.val),
-                "num_test": len(split.test),
-                "used_in_selection": config.imbalance(
-                    fit.problem.imbalance.task
-                ).uses_unseen_records,
-            },
-            "input": dict(data.contract),
-            "metrics": metrics,
-            "seed": config.seed,
-            "recipe": config.recipe,
-            "profile": config.hardware.profile,
-            "epoch": fit.chosen[-1].best_epoch,
-            "stages": [stage.name for stage in fit.problem.stages],
+    meta = _meta(name, config, data, fit, predictions)
+    save_run(out, meta=meta, sample=reference_sample(data, fit, seed=config.seed))
+    run = load_run(out)
+    for subset in ("val", "test"):
+        if subset in predictions:
+            scoring = score_predictions(run, data, subset, predictions[subset])
+            save_evaluation(out, subset, scoring.to_dict())
+
+
+def _meta(
+    name: str,
+    config: RunConfig,
+    data: Dataset,
+    fit: Fit,
+    predictions: dict[str, Predictions],
+) -> dict[str, Any]:
+    split, chosen = data.split, fit.chosen[-1]
+    rows = {
+        subset: [f"{r}@{s}" for r, s in zip(p.record, p.sample, strict=True)]
+        for subset, p in predictions.items()
+    }
+    return {
+        "workload": name,
+        "classes": list(data.classes),
+        "decision": fit.decision.to_dict(),
+        "labels": data.labels,
+        "split": {
+            "name": split.name,
+            "note": split.note,
+            "num_train": len(split.train),
+            "num_val": len(split.val),
+            "num_test": len(split.test),
+            "used_in_selection": fit.problem.imbalance.uses_unseen_records,
+            "hash": split_hash(rows),
         },
-    )
+        "input": dict(data.contract),
+        "metrics": {
+            subset: report(fit.decision, p.probs, p.label) for subset, p in predictions.items()
+        },
+        "seed": config.seed,
+        "recipe": config.recipe,
+        "profile": config.hardware.profile,
+        "epoch": chosen.best_epoch,
+        "selection_score": chosen.best_score,
+        "stages": [stage.name for stage in fit.problem.stages],
+        "num_parameters": sum(p.numel() for p in fit.student.parameters()),
+    }
+
+
+def _fold_of(fit: Fit) -> np.ndarray:
+    """The fold that held each validation sample out, in the order of the samples."""
+    fold = np.concatenate([np.full(len(index), k) for k, index in enumerate(fit.folds)])
+    return fold[np.argsort(fit.validation, kind="stable")]
 
 
 def _waveforms(data: Dataset, index: np.ndarray) -> np.ndarray | None:
@@ -120,23 +146,22 @@ def _all_predictions(data: Dataset, fit: Fit) -> dict[str, Predictions]:
             logits, label=data.label[index], record=data.record[index], sample=data.sample[index]
         )
 
-    def scored(index: np.ndarray) -> Predictions:
-        return of(index, predict(fit.student, inputs, index))
-
     order = np.argsort(fit.validation, kind="stable")
-    return {
-        "train": scored(data.subset("train")),
+    train, test = data.subset("train"), data.split.test
+    found = {
+        "train": of(train, predict(fit.student, inputs, train)),
         "val": of(fit.validation[order], fit.pooled[order]),
-        "test": scored(data.split.test),
     }
+    if len(test):
+        found["test"] = of(test, predict(fit.student, inputs, test))
+    return found
 
 
 def reference_sample(data: Dataset, fit: Fit, *, seed: int) -> dict[str, np.ndarray]:
     """A fixed, stratified sample of the test samples, or of validation where there are none.
 
-    Classes keep their natural shares, so that scores on the sample mean what they mean on the
-    subset, but none has fewer than :data:`SAMPLE_OF_CLASS` where there are as many. The float
-    model's own logits come along.
+    Every class has a share, the rare ones all of theirs if it is small; the float model's own
+    logits come along.
     """
     subset = "test" if len(data.split.test) else "val"
     index = data.split.test if len(data.split.test) else data.split.val
@@ -159,9 +184,12 @@ def reference_sample(data: Dataset, fit: Fit, *, seed: int) -> dict[str, np.ndar
 def _stratified(
     index: np.ndarray, label: np.ndarray, size: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """At most ``size`` of ``index``: some of every class first, then whoever comes at random."""
+    """At most ``size`` of ``index``: an equal share per class, what is left over at random."""
     shuffled = generator.permutation(len(index))
-    first = [shuffled[label[shuffled] == c][:SAMPLE_OF_CLASS] for c in np.unique(label)]
-    dealt = np.concatenate([*first, shuffled])
-    _, earliest = np.unique(dealt, return_index=True)
-    return index[dealt[np.sort(earliest)][:size]]
+    ranks = np.empty(len(index), dtype=np.int64)
+    for c in np.unique(label):
+        members = shuffled[label[shuffled] == c]
+        ranks[members] = np.arange(len(members))
+    # Sorting by the rank within the class deals one sample of each class in turn.
+    dealt = shuffled[np.argsort(ranks[shuffled], kind="stable")]
+    return index[dealt[:size]]

@@ -11,7 +11,7 @@ import json
 import platform
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,12 @@ class Run:
         Raises:
             RunError: no or unreadable probabilities of this subset.
         """
-        return Predictions(**read_arrays(self.path / f"probs_{subset}.npz"))
+        file = self.path / f"probs_{subset}.npz"
+        arrays = read_arrays(file)
+        try:
+            return Predictions(**{field.name: arrays[field.name] for field in fields(Predictions)})
+        except KeyError as error:
+            raise RunError(f"{file}: array {error} missing") from None
 
 
 def load_run(path: str | Path) -> Run:
@@ -159,21 +164,23 @@ def _read_meta(file: Path) -> dict[str, Any]:
     return meta
 
 
-def save_run(
-    folder: Path, *, student: Student, meta: Mapping[str, Any], sample: Mapping[str, np.ndarray]
-) -> None:
-    """Write weights, program and reference sample, and last the file that makes the run a run.
-
-    Args:
-        folder: the run directory; configuration and log are there already.
-        student: the trained student.
-        meta: what ``checkpoint.json`` says, without versions and hashes.
-        sample: reference sample for export.
-    """
+def save_student(folder: Path, student: Student) -> str:
+    """Write weights and program of a trained student; returns the SHA-256 of the weights."""
     weights = {n: p.detach().cpu().clone().contiguous() for n, p in student.named_parameters()}
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
         temporary.write_bytes(save(weights))
     save_program(student.program(), folder / PROGRAM)
+    return sha256(folder / WEIGHTS_FILE)
+
+
+def save_run(folder: Path, *, meta: Mapping[str, Any], sample: Mapping[str, np.ndarray]) -> None:
+    """Write the reference sample, and the file that makes the directory a run.
+
+    Args:
+        folder: the run directory; configuration, weights and program are there already.
+        meta: what ``checkpoint.json`` says, without versions and hashes.
+        sample: reference sample for export.
+    """
     write_arrays(folder / SAMPLE, sample)
     hashes = {name: sha256(folder / name) for name in (WEIGHTS_FILE, PROGRAM, SAMPLE, CONFIG)}
     document = {
@@ -182,13 +189,26 @@ def save_run(
         "versions": versions(),
         "sha256": hashes,
     }
-    atomic_write_text(folder / META, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    _write_json(folder / META, document)
 
 
-def save_predictions(folder: Path, subset: str, predictions: Predictions) -> None:
-    """Write ``probs_{subset}.npz``."""
-    names = ("probs", "logits", "label", "record", "sample")
-    write_arrays(folder / f"probs_{subset}.npz", {n: getattr(predictions, n) for n in names})
+def save_predictions(
+    folder: Path, subset: str, predictions: Predictions, extra: Mapping[str, np.ndarray]
+) -> None:
+    """Write ``probs_{subset}.npz``; ``extra`` arrays go along."""
+    names = [field.name for field in fields(Predictions)]
+    arrays = {name: getattr(predictions, name) for name in names}
+    write_arrays(folder / f"probs_{subset}.npz", {**arrays, **extra})
+
+
+def save_evaluation(folder: Path, subset: str, scoring: Mapping[str, Any]) -> None:
+    """Write ``evaluation_{subset}.json``: figures with baselines, and whose weights they are of."""
+    checkpoint = sha256(folder / WEIGHTS_FILE)
+    _write_json(folder / f"evaluation_{subset}.json", {**scoring, "checkpoint": checkpoint})
+
+
+def _write_json(file: Path, document: Mapping[str, Any]) -> None:
+    atomic_write_text(file, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:

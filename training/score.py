@@ -89,15 +89,27 @@ def score_run(
         raise DataError(
             f"split {dataset.split.name} has no {subset} samples: choose another subset"
         )
-    predictions = _predictions(run, dataset, index, subset)
-    task = config.imbalance(task_of(dataset.classes))
+    return score_predictions(run, dataset, subset, _predictions(run, dataset, index, subset))
+
+
+def score_predictions(run: Run, dataset: Dataset, subset: str, predictions: Predictions) -> Scoring:
+    """Score predictions of a run, with the baselines fitted on the run's own training samples.
+
+    Args:
+        run: the run that they are of.
+        dataset: its data.
+        subset: ``train``, ``val``, ``test`` or ``all``, whose samples they are, in order.
+        predictions: what the run said.
+    """
+    options = run.config.imbalance(task_of(dataset.classes))
+    index = dataset.subset(subset)
     rows = [
         {
             "name": b.name,
             "threshold": b.decision.threshold,
             "metrics": report(b.decision, b.probs, dataset.label[index]),
         }
-        for b in baselines(dataset, index, task, seed=config.seed)
+        for b in baselines(dataset, index, options, seed=run.config.seed)
     ]
     return Scoring(
         run=run,

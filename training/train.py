@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -16,7 +17,7 @@ from torch import Tensor
 from photonic.errors import ConfigError, RunError
 from photonic.files import atomic_directory, atomic_write
 from training.config import RunConfig, read_config, to_toml
-from training.fit import Fit
+from training.fit import Diverged, Fit
 from training.outcome import finish, start_record
 from training.run import CONFIG, LOG, META, RESUME, SCHEMA_VERSION, Run, load_run
 from training.setup import build_problem
@@ -109,17 +110,28 @@ def refuse_occupied(out: Path) -> None:
 def _carry_on(
     name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit, callbacks: Callbacks
 ) -> Run:
+    begun = perf_counter()
     while not fit.done:
-        record = fit.step()
-        with (out / LOG).open("a", encoding="utf-8") as log:
-            log.write(_line(record))
+        try:
+            record = fit.step()
+        except Diverged as error:
+            _append(out, error.record)
+            raise
+        _append(out, record)
         _save_state(out, name, fit)
         callbacks.on_epoch(record)
         for message in record.get("messages", ()):
             callbacks.on_message(message)
     finish(name, config, out, data, fit)
+    seconds = perf_counter() - begun
+    _append(out, {"event": "end", "epoch": fit.chosen[-1].best_epoch, "seconds": seconds})
     (out / RESUME).unlink()
     return load_run(out)
+
+
+def _append(out: Path, record: Mapping[str, Any]) -> None:
+    with (out / LOG).open("a", encoding="utf-8") as log:
+        log.write(_line(record))
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from photonic.beats import FS_HZ, WINDOW
 from photonic.rhythm import causal_tokens
 from photonic.students import SegmentConfig, Student, segment_student
 from training.config import RunConfig, Section
-from training.data.ecg import EcgDataOptions, load_ecg
+from training.data.ecg import EcgData, EcgDataOptions, load_ecg, load_records
 from training.data.labels import label_map
 from training.workloads.base import Dataset, Workload
 
@@ -73,9 +73,35 @@ def _classes(given: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _load(config: EcgConfig, on_record: Callable[[str], None]) -> Dataset:
-    options = EcgDataOptions(**config.source.model_dump(exclude={"data"}))
-    data = load_ecg(config.source.data, options, seed=config.seed, on_record=on_record)
+    data = load_ecg(config.source.data, _options(config), seed=config.seed, on_record=on_record)
+    return _dataset(config, data)
+
+
+def load_external(
+    config: EcgConfig, records: Sequence[str], on_record: Callable[[str], None]
+) -> Dataset:
+    """Records that are scored only, as the student of this configuration takes them.
+
+    Args:
+        config: configuration of the run, with the folder and the lead to read.
+        records: names; every record of the folder if empty.
+        on_record: called with the name of each record that is done.
+
+    Raises:
+        DataError: see :func:`training.data.ecg.load_records`.
+    """
+    data = load_records(config.source.data, _options(config), records, on_record=on_record)
+    return _dataset(config, data)
+
+
+def _options(config: EcgConfig) -> EcgDataOptions:
+    return EcgDataOptions(**config.source.model_dump(exclude={"data"}))
+
+
+def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
     beats, split = data.beats, data.split
+    # Without training beats the range is that of the beats that are scored.
+    seen = beats.beats[split.train if len(split.train) else split.test]
     rhythm = causal_tokens(beats.rhythm).reshape(len(beats), -1)
     names = list(beats.record_names)
     return Dataset(
@@ -99,11 +125,13 @@ def _load(config: EcgConfig, on_record: Callable[[str], None]) -> Dataset:
             "waveform-only": beats.beats.reshape(len(beats), -1, _DECIMATION).mean(axis=2),
         },
         facts={
-            "num_records": len(names),
-            "leads": {summary.name: summary.lead for summary in beats.records},
+            "num_records": len(set(names)),
+            "leads": {s.name: s.lead for s in beats.records if not s.companion},
+            "companion_leads": {s.name: s.lead for s in beats.records if s.companion},
+            "num_gaps": {s.name: s.num_gaps for s in beats.records if s.num_gaps},
             "excluded_records": list(beats.excluded),
-            "input_min": float(beats.beats[split.train].min()),
-            "input_max": float(beats.beats[split.train].max()),
+            "input_min": float(seen.min()),
+            "input_max": float(seen.max()),
         },
     )
 
