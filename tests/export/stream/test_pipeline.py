@@ -84,6 +84,20 @@ def test_chunks_change_nothing(new_classifier, ecg, sizes, causal, detect):
     assert run(np.split(signal, starts)) == run([signal])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [1, 7, 360])
+def test_chunks_change_nothing_on_a_real_record(mitdb_dir, new_classifier, chunk):
+    import wfdb
+
+    signal = wfdb.rdrecord(str(mitdb_dir / "208"), channels=[0], sampto=120_000).p_signal[:, 0]
+    whole, cut = (
+        beats_of(BeatStream(new_classifier(), RPeakDetector()), in_chunks(signal, size))
+        for size in (65_536, chunk)
+    )
+    assert len(whole) > 400
+    assert cut == whole
+
+
 def test_a_causal_beat_waits_for_its_window_only(new_classifier, ecg):
     signal, peaks, _ = ecg
     beats = beats_of(
