@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from photonic.errors import DataError
 from training.data.beatset import BeatSet, load_beats
 from training.data.labels import label_map
 from training.data.records import LeadChoice, list_records
-from training.data.splits import Split, plan_split
+from training.data.splits import EXTERNAL, MITDB_PLANS, Split, plan_split
 
 
 class EcgDataOptions(BaseModel):
@@ -103,3 +105,61 @@ def load_ecg(
         on_record=on_record,
     )
     return EcgData(beats=beats, split=plan.resolve(beats, seed))
+
+
+def load_records(
+    directory: Path,
+    options: EcgDataOptions,
+    records: Sequence[str] = (),
+    *,
+    residual: bool = False,
+    cache: Path | None = None,
+    on_record: Callable[[str], None] | None = None,
+) -> EcgData:
+    """Read records to be scored and nothing else: all of their beats test, whatever the split.
+
+    Args:
+        directory: folder of WFDB records.
+        options: what to read; the split only names the leads that stand in for a missing one.
+        records: their names; every record of the folder if left out.
+        residual: also load the residuals (channel 2).
+        cache: folder of the cache, the user's if left out.
+        on_record: called with the name of each record that is done.
+
+    Raises:
+        DataError: no such record; records that are damaged or unfit, see :func:`load_beats`.
+    """
+    available = list_records(directory)
+    missing = [name for name in records if name not in available]
+    if missing:
+        raise DataError(
+            f"{directory} holds no record {', '.join(missing)}; it holds "
+            f"{', '.join(available[:10])}{' …' * (len(available) > 10)}"
+        )
+    plan = MITDB_PLANS.get(options.split)
+    beats = load_beats(
+        directory,
+        label_map(options.labels, escape=options.escape_beats),
+        records=tuple(records) or available,
+        lead=LeadChoice.parse(
+            options.lead,
+            stand_ins={} if plan is None else plan.stand_ins,
+            companion=options.companion_lead,
+        ),
+        resample=options.resample is not None,
+        annotator=options.annotator,
+        keep_paced=options.keep_paced,
+        residual=residual,
+        cache=cache,
+        on_record=on_record,
+    )
+    nobody = np.empty(0, dtype=np.int64)
+    split = Split(
+        name=EXTERNAL,
+        train=nobody,
+        val=nobody,
+        test=np.arange(len(beats)),
+        folds=(),
+        note="every record is scored; which of them the student learned from is not known here",
+    )
+    return EcgData(beats=beats, split=split)

@@ -196,6 +196,9 @@ MITDB_PLANS = {
 SPLITS = (*MITDB_PLANS, "by-record", "lists")
 """Names that :func:`plan_split` knows."""
 
+EXTERNAL = "external"
+"""Name of the split of records that are scored only."""
+
 
 def plan_split(
     name: str,
