@@ -10,8 +10,8 @@ from training.inspector.evidence import FloatArray, Predictions
 from training.metrics import auprc, auroc, class_f1
 
 RANKINGS = {"auroc": auroc, "auprc": auprc}
-FEWEST_GROUPS = 3
-"""With fewer records there is nothing to resample; single samples stand in."""
+FEWEST_GROUPS = 6
+"""Fewer patients say next to nothing about the spread between patients."""
 MOST_RANKED = 200
 """Resamples of a metric that has to sort every time."""
 
@@ -65,6 +65,8 @@ def bootstrap_interval(
         return None
     if point is None or np.isnan(point):
         return None
+    if number < FEWEST_GROUPS:
+        return Interval(float(point), -np.inf, np.inf, f"interval unknown: {number} {kind} only")
     values = values[~np.isnan(values)]
     low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return Interval(float(point), float(low), float(high), told)
@@ -74,9 +76,8 @@ def _groups(predictions: Predictions) -> tuple[np.ndarray, str]:
     """Index of the group of every sample ``(samples,)``, and what a group is."""
     for key in ("patient", "record", "chrom", "chromosome"):
         if key in predictions.keys:
-            names, groups = np.unique(predictions.keys[key], return_inverse=True)
-            if len(names) >= FEWEST_GROUPS:
-                return groups.reshape(-1), f"{key}s"
+            groups = np.unique(predictions.keys[key], return_inverse=True)[1]
+            return groups.reshape(-1), f"{key}s"
     return np.arange(len(predictions)), "samples"
 
 

@@ -147,3 +147,11 @@ def test_a_clean_report_on_paper(bench, tmp_path):
     assert [path.name for path in paths] == ["inspection.json", "inspection.md"]
     assert "Root causes" not in paths[1].read_text(encoding="utf-8")
     assert json.loads(paths[0].read_text(encoding="utf-8"))["verdict"] == "PASS"
+
+
+def test_the_plan_of_the_documentation_is_valid(repository, write):
+    page = (repository / "docs" / "inspector.md").read_text(encoding="utf-8")
+    block = page.partition("```toml\n")[2].partition("```")[0]
+    plan = read_plan(write("plan.toml", block))
+    assert plan.O2.fail == 0.15
+    assert plan.components[1].expected == ("BalancedBatchSampler",)

@@ -237,6 +237,14 @@ def test_interval_of_one_run_over_its_records(bench, metric):
     assert "over 12 records" in finding.checks[0].message
 
 
+def test_few_records_leave_the_interval_unknown(bench):
+    keys = {"record": np.repeat(["a", "b", "c"], 200)}
+    evidence = replace(bench.with_predictions("test", keys=keys), group=())
+    finding = bench.ask("E2", evidence)
+    assert finding.status == "warn"
+    assert "interval unknown: 3 records only" in finding.message
+
+
 def test_domains_of_the_plan(bench):
     plan = bench.PLAN.model_copy(update={"E1": E1Limits(domains=("cellA", "cellB"))})
     finding = bench.ask("E1", bench.evidence(), plan)
