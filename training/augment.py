@@ -137,12 +137,12 @@ def read_noise(records: tuple[str, ...]) -> Tensor | None:
     parts = []
     for name in records:
         try:
-            record = wfdb.rdrecord(str(Path(name)))
+            samples, fields = wfdb.rdsamp(str(Path(name)))
         except (OSError, ValueError) as error:
             raise DataError(f"{name}: noise record cannot be read: {error}") from None
-        if record.fs != FS_HZ:
-            raise DataError(f"{name}: noise at {record.fs} Hz; records at {FS_HZ} Hz are needed")
-        signal = np.nan_to_num(np.asarray(record.p_signal, dtype=np.float64))
+        if fields["fs"] != FS_HZ:
+            raise DataError(f"{name}: noise at {fields['fs']} Hz; {FS_HZ} Hz is needed")
+        signal = np.nan_to_num(np.asarray(samples, dtype=np.float64))
         parts.extend((channel - channel.mean()) / channel.std() for channel in signal.T)
     if not parts:
         return None
