@@ -68,8 +68,14 @@ def judge(problem: Problem, seen: Scored, unseen: Scored | None, policy: PolicyS
 
 def _policy_metrics(decision: Decision, scored: Scored) -> EpochMetrics:
     logits, label = scored
-    confusion = confusion_matrix(label, decision(logits), len(decision.classes))
-    return EpochMetrics.from_confusion(confusion.tolist(), decision.classes)
+    size = len(decision.classes)
+
+    def metrics_of(called: np.ndarray) -> EpochMetrics:
+        confusion = confusion_matrix(label, called, size)
+        return EpochMetrics.from_confusion(confusion.tolist(), decision.classes)
+
+    plain = metrics_of(logits.argmax(axis=1))
+    return replace(metrics_of(decision(logits)), plain_miss=plain.miss, plain_fpr=plain.fpr)
 
 
 def scores_to_dict(decision: Decision, scored: Scored) -> dict[str, Any]:

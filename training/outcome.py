@@ -29,6 +29,8 @@ from training.workloads import Dataset
 
 SAMPLE_SIZE = 1024
 """Most samples of the reference sample that export takes along."""
+SAMPLE_OF_CLASS = 16
+"""How many of them each class has at least."""
 
 
 def start_record(name: str, config: RunConfig, data: Dataset, fit: Fit) -> dict[str, Any]:
@@ -160,8 +162,9 @@ def _all_predictions(data: Dataset, fit: Fit) -> dict[str, Predictions]:
 def reference_sample(data: Dataset, fit: Fit, *, seed: int) -> dict[str, np.ndarray]:
     """A fixed, stratified sample of the test samples, or of validation where there are none.
 
-    Every class has a share, the rare ones all of theirs if it is small; the float model's own
-    logits come along.
+    Classes keep their natural shares, so that scores on the sample mean what they mean on the
+    subset, but none has fewer than :data:`SAMPLE_OF_CLASS` where there are as many. The float
+    model's own logits come along.
     """
     subset = "test" if len(data.split.test) else "val"
     index = data.split.test if len(data.split.test) else data.split.val
@@ -184,12 +187,9 @@ def reference_sample(data: Dataset, fit: Fit, *, seed: int) -> dict[str, np.ndar
 def _stratified(
     index: np.ndarray, label: np.ndarray, size: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """At most ``size`` of ``index``: an equal share per class, what is left over at random."""
+    """At most ``size`` of ``index``: some of every class first, then whoever comes at random."""
     shuffled = generator.permutation(len(index))
-    ranks = np.empty(len(index), dtype=np.int64)
-    for c in np.unique(label):
-        members = shuffled[label[shuffled] == c]
-        ranks[members] = np.arange(len(members))
-    # Sorting by the rank within the class deals one sample of each class in turn.
-    dealt = shuffled[np.argsort(ranks[shuffled], kind="stable")]
-    return index[dealt[:size]]
+    first = [shuffled[label[shuffled] == c][:SAMPLE_OF_CLASS] for c in np.unique(label)]
+    dealt = np.concatenate([*first, shuffled])
+    _, earliest = np.unique(dealt, return_index=True)
+    return index[dealt[np.sort(earliest)][:size]]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from photonic.cli.options import given_options, json_option, model_from_options, options_from_model
 from photonic.cli.output import print_json, print_table
 from training.options import ThresholdOptions
-from training.rescan import Rescan, rescan
-from training.run import load_run
+
+if TYPE_CHECKING:
+    from training.rescan import Rescan
 
 
 @click.command()
@@ -24,6 +26,9 @@ def thresholds(context: click.Context, run: Path, as_json: bool, **_: object) ->
     Options that are not given are those of the run. Nothing is written: the threshold of a run
     stays the one that its checkpoint was chosen with.
     """
+    from training.rescan import rescan
+    from training.run import load_run
+
     loaded = load_run(run)
     options = model_from_options(
         ThresholdOptions, given_options(context), base=loaded.config.thresholds

@@ -1,106 +1,32 @@
-"""``photonic train``: from data to a run directory."""
+"""``photonic train``: one sub-command per workload, imported when it is called."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import importlib
 
 import click
 
-from photonic.cli.options import config_option, given_options, json_option, options_from_model
-from photonic.cli.output import print_json, print_table, progress
-from photonic.threads import torch_threads
-from training.run import Run
-from training.train import Callbacks
-from training.train import resume as resume_run
-from training.train import train as train_run
-from training.workloads import workload
-from training.workloads.base import Dataset
-from training.workloads.ecg import EcgConfig
+_COMMANDS = {
+    "ecg": ("photonic.cli.train_ecg:ecg", "Heartbeats of WFDB records to classes of arrhythmia."),
+    "resume": ("photonic.cli.train_ecg:resume", "Continue an interrupted run."),
+}
 
 
-@click.group()
+class _Workloads(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+@click.group(cls=_Workloads)
 def train() -> None:
     """Train a student and write its run directory."""
-
-
-@train.command()
-@config_option
-@options_from_model(EcgConfig)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Run directory to make.",
-)
-@json_option
-@click.pass_context
-def ecg(context: click.Context, out: Path, as_json: bool, **_: Any) -> None:
-    """Heartbeats of WFDB records to classes of arrhythmia.
-
-    Options that are not given take the values of the recipe and of the strategy preset; all of
-    them stand in config.toml of the run directory, which --config takes back.
-    """
-    given = {k: v for k, v in given_options(context).items() if k not in ("out", "as_json")}
-    config = workload("ecg").resolve(given)
-    with torch_threads(config.optim.threads), _followed(as_json) as callbacks:
-        run = train_run("ecg", config, out, callbacks)
-    _print_run(run, as_json)
-
-
-@train.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@json_option
-def resume(run: Path, as_json: bool) -> None:
-    """Continue an interrupted run, to the same weights as if it had not been interrupted."""
-    with torch_threads(1), _followed(as_json) as callbacks:
-        finished = resume_run(run, callbacks)
-    _print_run(finished, as_json)
-
-
-@contextmanager
-def _followed(as_json: bool) -> Iterator[Callbacks]:
-    """Callbacks that show how a run goes: counts and messages as text, epochs as a bar."""
-    say = _silent if as_json else click.echo
-    with progress("training (epochs)", total=None) as advance:
-        yield Callbacks(
-            on_data=lambda data: say(_describe(data)),
-            on_message=say,
-            on_epoch=lambda record: advance(1),
-        )
-
-
-def _silent(text: str) -> None:
-    """Nothing: stdout belongs to the JSON object."""
-
-
-def _describe(data: Dataset) -> str:
-    split = data.split
-    counts = " / ".join(
-        f"{len(index):,}".replace(",", " ") for index in (split.train, split.val, split.test)
-    )
-    folds = f", {len(split.folds)} patient-wise folds" if split.folds else ""
-    return (
-        f"{data.labels}, split {split.name}: {counts} samples to train, validate and test on"
-        f"{folds}\n{split.note}"
-    )
-
-
-def _print_run(run: Run, as_json: bool) -> None:
-    if as_json:
-        print_json({"run": run.path, **run.meta})
-        return
-    columns = ("f1", "macro_f1", "rare_f1", "miss", "fpr", "auroc", "accuracy")
-    shown = [c for c in columns if any(m.get(c) is not None for m in run.meta["metrics"].values())]
-    print_table(
-        ["subset", *shown],
-        [[name, *(m.get(c) for c in shown)] for name, m in run.meta["metrics"].items()],
-        title=f"{run.path}: epoch {run.meta['epoch']}, {_decision_text(run)}",
-    )
-
-
-def _decision_text(run: Run) -> str:
-    threshold = run.decision.threshold
-    return "argmax" if threshold is None else f"threshold {threshold:.3f}"

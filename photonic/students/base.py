@@ -63,7 +63,7 @@ class Student(nn.Module):
             named = {self.inputs[0].name: inputs.transpose(1, 2)}
         else:
             named = dict(inputs)
-        if isinstance(self.core, ExactCore):
+        if type(self.core) is ExactCore:  # a subclass may do more
             values = self._exact_values(named)
         else:
             values = execute(named, self.steps, _StudentArithmetic(self))
