@@ -172,7 +172,7 @@ def _print_records(scoring: Scoring) -> None:
 def _print_ec57(report: Ec57Report, beside: Iterable[Mapping[str, Any]]) -> None:
     headings, rows = report.table()
     intervals = [
-        None if bounds is None else tuple(100.0 * bound for bound in bounds)
+        None if bounds is None else (100.0 * bounds[0], 100.0 * bounds[1])
         for event in report.intervals.values()
         for bounds in event.values()
     ]
