@@ -6,6 +6,7 @@ Every switch that is on is a promise; it must leave its trace in the log.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from training.inspector.plan import Component, E2Limits, L1Limits, Plan
@@ -60,6 +61,10 @@ def _components(config: Mapping[str, Any]) -> list[Component]:
     profile = config.get("profile")
     if profile not in (None, "none"):
         promised.append(
-            Component(name="training with the profile's bits", kind="stage", expected=(profile,))
+            Component(
+                name="training with the profile's bits",
+                kind="stage",
+                expected=(profile, Path(profile).stem),
+            )
         )
     return promised

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.inspector.evidence import Evidence, Probe, RunFiles
@@ -122,6 +122,7 @@ def test_a_missing_part_is_not_ok_for_the_rules_that_need_it(bench, part):
     assert report.verdict != "PASS"
 
 
+@settings(max_examples=30)
 @given(dropped=st.sets(st.sampled_from(PARTS)))
 def test_partial_evidence_never_passes(bench, dropped):
     full = judge(bench.evidence(), bench.PLAN)

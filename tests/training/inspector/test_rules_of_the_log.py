@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -112,3 +113,12 @@ def test_every_rule_here_fires_is_silent_and_can_be_unknown():
 def test_evidence_names_the_lines(bench):
     finding = bench.ask("C1", bench.with_curve("train/loss", RISES))
     assert [str(source) for source in finding.worst_checks[0].evidence] == ["log.jsonl:5"]
+
+
+def test_a_refit_of_one_epoch_leaves_nothing_unknown(bench):
+    choose = bench.log(key="stage float, phase choose")
+    refit = bench.log({"train/loss": [0.9]}, {}, key="stage float, phase refit")
+    log = replace(choose, traces=(*choose.traces, *refit.traces))
+    for rule in ("C1", "N2"):
+        assert bench.ask(rule, bench.evidence(log=log)).status == "ok"
+    assert bench.ask("C1", bench.evidence(log=refit)).status == "unknown"

@@ -169,10 +169,10 @@ CASES = {
     "E1 tested on different samples": ("E1", "fail", "different samples", other_test),
     "E2 clean": ("E2", "ok", "over 3 seeds", lambda b: b.evidence()),
     "E2 below the target": ("E2", "fail", "below the target", measured(0.55)),
-    "E2 not surely above": ("E2", "warn", "reaches below the target", measured(0.61, 0.02)),
+    "E2 not surely above": ("E2", "warn", "not surely above the target", measured(0.61, 0.02)),
     "E2 below a baseline": ("E2", "fail", "against chance: 0.1500 .* lies below", measured(0.15)),
     "E2 perhaps below a baseline": (
-        "E2", "fail", r"against chance: 0\.1900 .* the interval reaches below chance",
+        "E2", "fail", r"against chance: 0\.1900 .* not surely above chance",
         measured(0.19, 0.05)),
     "E2 not measured": (
         "E2", "unknown", "f1 was not measured on test",

@@ -44,6 +44,17 @@ def chosen_index(evidence: Evidence, trace: Trace, curve: Curve) -> int:
     return len(curve) - 1
 
 
+def paced_curves(log: Log, name: str) -> list[tuple[Trace, Curve]]:
+    """The traces in which a column can be followed over epochs.
+
+    A refit on all selection samples replays the epochs up to the chosen one, which may be the
+    first: what that one epoch cannot show, the epochs that chose it do.
+    """
+    curves = list(log.curves(name))
+    followed = [(t, c) for t, c in curves if len(c) > 1 or "phase refit" not in t.name]
+    return followed or curves
+
+
 def stage_of(trace: Trace) -> str:
     """The stage in a trace's name, or an empty text."""
     found = re.search(r"\bstage ([^,]+)", trace.name)

@@ -8,7 +8,12 @@ from training.inspector.evidence import Evidence
 from training.inspector.finding import Check, Finding, Status, unknown
 from training.inspector.log import Curve, Trace
 from training.inspector.plan import Plan
-from training.inspector.rules.common import epochs_text, judged_metric, stage_of
+from training.inspector.rules.common import (
+    epochs_text,
+    judged_metric,
+    paced_curves,
+    stage_of,
+)
 
 LOSS = "train/loss"
 
@@ -28,7 +33,7 @@ def convergence(evidence: Evidence, plan: Plan) -> Finding:
             evidence=(first.source,),
         )
         return Finding("C1", (check,))
-    curves = list(evidence.log.curves(LOSS))
+    curves = paced_curves(evidence.log, LOSS)
     if not curves:
         return unknown("C1", "no training loss in the log", limit=limit)
     first_stage = stage_of(curves[0][0])
@@ -93,7 +98,7 @@ def efficiency(evidence: Evidence, plan: Plan) -> Finding:
     low, high = plan.C2.min_gain, plan.C2.max_gain
     limit = f"gain per epoch of at least {low:g} on average and at most {high:g} in any epoch"
     metric = judged_metric(evidence.log, plan)
-    curves = [] if metric is None else list(evidence.log.curves(metric))
+    curves = [] if metric is None else paced_curves(evidence.log, metric)
     if metric is None or not curves:
         named = f"{metric} is not in the log" if metric else "no metric in the log"
         return unknown("C2", named, limit=limit)

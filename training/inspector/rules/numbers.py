@@ -8,7 +8,7 @@ from training.inspector.evidence import Evidence
 from training.inspector.finding import Check, Finding, Status, unknown
 from training.inspector.log import Curve, Trace
 from training.inspector.plan import Plan
-from training.inspector.rules.common import epochs_text
+from training.inspector.rules.common import epochs_text, paced_curves
 from training.inspector.rules.convergence import LOSS
 
 
@@ -67,7 +67,7 @@ def _finite_log(evidence: Evidence, limit: str) -> Check:
 def jumps(evidence: Evidence, plan: Plan) -> Finding:
     """N2: the loss never jumps by more than half from one epoch to the next."""
     limit = f"at most {plan.N2.max_jump:.0%} up in one epoch"
-    curves = [(trace, curve) for trace, curve in evidence.log.curves(LOSS)]
+    curves = paced_curves(evidence.log, LOSS)
     if not curves:
         return unknown("N2", "no training loss in the log", limit=limit)
     return Finding("N2", tuple(_jumped(trace, curve, plan, limit) for trace, curve in curves))

@@ -77,11 +77,13 @@ def _judged(
     *,
     failed: bool,
 ) -> Check:
-    told = f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}] ({interval.kind})"
+    known = np.isfinite(interval.low) and np.isfinite(interval.high)
+    span = f" [{interval.low:.4f}, {interval.high:.4f}]" if known else ""
+    told = f"{interval.value:.4f}{span} ({interval.kind})"
     if failed:
         status, message = Status.FAIL, f"{told} lies below {what}"
     elif interval.low < bound:
-        status, message = Status.WARN, f"{told}: the interval reaches below {what}"
+        status, message = Status.WARN, f"{told}: not surely above {what}"
     else:
         status, message = Status.OK, told
     return Check(
