@@ -51,7 +51,12 @@ def _components(config: Mapping[str, Any]) -> list[Component]:
         )
     if config.get("use_kd"):
         promised += [
-            Component(name=f"distillation, {what}", kind="loss", traces=(f"term/{term}",))
+            Component(
+                name=f"distillation, {what}",
+                kind="loss",
+                traces=(f"term/{term}",),
+                reasons=("KD off", "KD paused"),
+            )
             for what, term, weight in (
                 ("logits", "kd_logits", "beta"),
                 ("features", "kd_features", "gamma"),

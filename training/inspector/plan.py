@@ -37,6 +37,7 @@ class Component(_Section):
         default=(), description="Columns or facts; default: by the name."
     )
     expected: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = Field(default=(), description="Begin of messages that say why not.")
 
     @model_validator(mode="after")
     def _sampler_is_told(self) -> Component:

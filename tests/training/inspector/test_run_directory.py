@@ -276,8 +276,19 @@ def test_a_configuration_promises_what_it_switches_on():
 
 def test_distillation_that_a_gate_switched_off_is_named(bench, make_run):
     folder = make_run(0, use_kd=True, beta=0.5, gamma=0.1)
-    write_log(bench, folder, **{"loss_terms/kd_logits": [0.0] * 7, "loss_terms/ce": [0.5] * 7})
+    reason = "KD off: teacher F1 0.310 is below 0.5"
+    write_log(
+        bench,
+        folder,
+        **{
+            "loss_terms/kd_logits": [0.0] * 7,
+            "loss_terms/ce": [0.5] * 7,
+            "messages": [[], [reason], [], [], [], [], []],
+        },
+    )
     finding = inspect_run(folder).finding("P1")
     assert finding.status == "fail"
     assert "distillation, logits: inert: term/kd_logits zero in all epochs" in finding.message
     assert "distillation, features: no trace" in finding.message
+    assert reason in finding.message
+    assert "train_log.jsonl:3" in [str(source) for source in finding.checks[0].evidence]

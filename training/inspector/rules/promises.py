@@ -7,6 +7,7 @@ the plan names the trace, so that its absence counts as a failure and not as an 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,17 +36,29 @@ def _promise(evidence: Evidence, part: Component) -> Check:
         "schedule": _schedule,
         "stage": _stage,
     }[part.kind]
-    check = judge(evidence.log, part)
+    check = _with_reason(judge(evidence.log, part), evidence.log, part)
     if check.status is Status.FAIL and evidence.unfinished:
         # What has not been switched on yet may still come.
-        return Check(
-            subject=check.subject,
-            status=Status.UNKNOWN,
-            value=check.value,
-            limit=check.limit,
-            message=f"{check.message}; training has not finished",
-            evidence=check.evidence,
-        )
+        message = f"{check.message}; training has not finished"
+        return replace(check, status=Status.UNKNOWN, message=message)
+    return check
+
+
+def _with_reason(check: Check, log: Log, part: Component) -> Check:
+    """A failure with the message of the log that says why, e.g. that a gate switched KD off."""
+    if check.status is not Status.FAIL:
+        return check
+    told = [
+        (text, Source(trace.file, line))
+        for trace in log.traces
+        for texts in trace.words.values()
+        for text, line in texts.items()
+    ]
+    told += [(str(fact.value), fact.source) for fact in log.facts.values()]
+    for text, source in told:
+        if part.reasons and text.startswith(part.reasons):
+            message = f"{check.message}; the log says: {text}"
+            return replace(check, message=message, evidence=(*check.evidence, source))
     return check
 
 
