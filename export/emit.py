@@ -114,11 +114,14 @@ class Emitter(ABC):
         starts = np.arange(0, x.tokens - step.size + 1, step.stride)
         channels = step.size * x.channels
         if step.size == step.stride:
-            tensor = x.tensor
-            if len(starts) * step.size < x.tokens:
-                kept = len(starts) * step.size
-                tensor = self._slice(x, 0, kept, self.tensor_name(step.out))
-            return Value.made(step.out, (len(starts), channels), "source", tensor, x.precision)
+            kept = len(starts) * step.size
+            if kept < x.tokens:
+                tensor, view = self._slice(x, 0, kept, self.tensor_name(step.out)), "flat"
+            else:
+                # The same numbers in the same order; only a flat view has the same shape, too.
+                tensor = x.tensor
+                view = "flat" if x.tensors.get(("flat", x.precision)) == tensor else "source"
+            return Value.made(step.out, (len(starts), channels), view, tensor, x.precision)
         first = starts[:, None] * x.channels + np.arange(channels)
         where = self.graph.constant(first.reshape(-1), f"{step.out}/where")
         flat = self.graph.view(x, "flat")

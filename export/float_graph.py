@@ -1,8 +1,9 @@
-"""The float model as a graph: float32 in and out, float64 wherever an error could grow.
+"""The float model as a graph: float32 in and out, and inside as wide as it needs to be.
 
 Gains multiply what goes through a layer, so an error of one float32 rounding near the input can
-come out a hundred times larger. Only where a mean over many tokens follows at once, and errors
-average out, is float32 good enough; that is where most of the arithmetic is.
+come out a hundred times larger. A *wide* graph is float64 inside, but for values of which only a
+mean over many tokens is used: there errors average out, and most of the arithmetic is there. A
+narrow one is float32 throughout and faster; which of them a bundle gets is measured at export.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ MANY = 16
 
 
 class FloatEmitter(Emitter):
-    """Emits plain numbers: a linear layer is one Gemm over all tokens."""
+    """Emits plain numbers: a linear layer is one Gemm over all tokens.
 
-    def __init__(self, program: Program) -> None:
+    Args:
+        program: the model.
+        wide: float64 inside, see the module.
+    """
+
+    def __init__(self, program: Program, *, wide: bool) -> None:
         super().__init__(program)
+        self.precision: Precision = "float64" if wide else "float32"
         self.averaged = averaged_values(program)
 
     def encode(self, spec: Input) -> Value:
@@ -48,18 +55,18 @@ class FloatEmitter(Emitter):
         return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, precision)
 
     def mean(self, step: Mean, x: Value) -> Value:
-        tensor = self.pool(step, x, "float64", self.tensor_name(step.out), divide=True)
-        return Value.made(step.out, (len(step.ranges), x.channels), "cube", tensor, "float64")
+        tensor = self.pool(step, x, self.precision, self.tensor_name(step.out), divide=True)
+        return Value.made(step.out, (len(step.ranges), x.channels), "cube", tensor, self.precision)
 
     def unit(self, step: Unit, x: Value) -> Value:
-        rows = self.graph.view(x, "rows", "float64")
+        rows = self.graph.view(x, "rows", self.precision)
         size = self.graph.add("Abs", [rows], f"{step.out}/size")
         peak = self.graph.add("ReduceMax", [size], f"{step.out}/peak", axes=[-1], keepdims=1)
         # A zero token is divided by the smallest normal number instead, and stays zero.
-        least = self.graph.scalar(float(np.finfo(np.float64).tiny), np.float64)
+        least = self.graph.scalar(float(np.finfo(self.precision).tiny), self.precision)
         divisor = self.graph.add("Max", [peak, least], f"{step.out}/divisor")
         tensor = self.graph.add("Div", [rows, divisor], self.tensor_name(step.out))
-        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, "float64")
+        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, self.precision)
 
     def output(self, x: Value) -> None:
         rows = self.graph.view(x, "rows")
@@ -69,7 +76,7 @@ class FloatEmitter(Emitter):
             self.graph.add("Identity", [rows], LOGITS)
 
     def _precision(self, value: str) -> Precision:
-        return "float32" if value in self.averaged else "float64"
+        return "float32" if value in self.averaged else self.precision
 
 
 def averaged_values(program: Program) -> set[str]:

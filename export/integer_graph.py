@@ -82,7 +82,7 @@ class IntegerEmitter(Emitter):
         # Integers first, then the scale in one rounding, as the integer reference does it.
         weight = self.graph.constant(codes.astype(np.float64), f"{name}/weight")
         wide = self.graph.cast(rows, "float64", f"{out}/wide")
-        sums = self.graph.add("MatMul", [wide, weight], f"{out}/sums")
+        sums = self._whole(self.graph.add("MatMul", [wide, weight], f"{out}/sums"))
         scale = self.graph.scalar(layer.scale, np.float64)
         scaled = self.graph.add("Mul", [sums, scale], f"{out}/scaled")
         rounded = self.graph.add("Round", [scaled], f"{out}/rounded")
@@ -110,7 +110,7 @@ class IntegerEmitter(Emitter):
         return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, "float32")
 
     def mean(self, step: Mean, x: Value) -> Value:
-        sums = self.pool(step, x, "float32", f"{step.out}/sums", divide=False)
+        sums = self._whole(self.pool(step, x, "float32", f"{step.out}/sums", divide=False))
         counts = np.array([[stop - start] for start, stop in step.ranges], dtype=np.float32)
         largest = max(map(abs, self.bounds[step.source]))
         out = self.tensor_name(step.out)
@@ -144,6 +144,14 @@ class IntegerEmitter(Emitter):
     def _clip(self, tensor: str, low: int, high: int, out: str) -> str:
         bounds = [self.graph.scalar(float(low)), self.graph.scalar(float(high))]
         return self.graph.add("Clip", [tensor, *bounds], out)
+
+    def _whole(self, sums: str) -> str:
+        """The same whole numbers through a Round that changes nothing.
+
+        onnxruntime fuses a product and a scalar factor behind it into one node that keeps the
+        factor in float32; with this between them it does not.
+        """
+        return self.graph.add("Round", [sums], f"{sums}/whole")
 
     def _divide_in_double(self, tensor: str, divisor: float | np.ndarray, out: str) -> str:
         wide = self.graph.cast(tensor, "float64", f"{out}/wide")

@@ -34,7 +34,7 @@ from export.manifest import (
     ProfileEntry,
 )
 from export.matrices import index_of, layer_files
-from export.onnx import float_model, quantized_model
+from export.onnx import lean_float_model, quantized_model
 from export.run_directory import Run
 from export.settings import compile_settings, settings_files
 from export.tables import table_files, tables
@@ -77,7 +77,7 @@ def make_bundle(run: Run, profile: HardwareProfile, path: Path) -> Bundle:
         "README.txt": README.encode(),
         PROGRAM: json_bytes(structure_to_dict(program)),
         PROFILE: json_bytes(profile.model_dump(mode="json")),
-        FLOAT_MODEL: float_model(program, properties),
+        FLOAT_MODEL: lean_float_model(program, properties, run.sample.inputs),
         **layer_files(program, profile),
         **settings_files(compile_settings(blocks, profile)),
         **vector_files(golden_vectors(program, blocks, deployed, run.sample.inputs)),
