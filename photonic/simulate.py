@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,9 +28,9 @@ from photonic.profile import HardwareProfile
 from photonic.program import Activation, Linear, Mean, Program, sources, tile
 from photonic.quantize import round_mantissa
 
-# Measured: the fastest of 8…128 chips × 2048…65536 vectors, within 10 %. One value of four channels
-# takes 33 MB.
-CHIPS_AT_ONCE = 128
+# Measured: from 2^20 to 2^23 values a step, 4…32 MB, the rate is the same within a few per cent,
+# and programs of few steps like large blocks.
+VALUES_AT_ONCE = 2**22
 VECTORS_AT_ONCE = 16384
 
 
@@ -45,7 +45,9 @@ class ChipLayer:
 
     def chips(self, chosen: slice) -> ChipLayer:
         """The same layer on some of the chips."""
-        return replace(self, optics=self.optics.chips(chosen))
+        return ChipLayer(
+            optics=self.optics.chips(chosen), bias=self.bias, out=self.out, fan_in=self.fan_in
+        )
 
 
 class ChipArithmetic:
@@ -67,8 +69,8 @@ class ChipArithmetic:
         self.spent = _read_once(program)
 
     def encode(self, x: Tensor) -> Tensor:
-        """DAC codes of a program input."""
-        return self.readout.encode(x)
+        """A value as it is: program inputs are DAC codes before the first step."""
+        return x
 
     def linear(self, step: Linear, x: Tensor) -> Tensor:
         """The optical product of every token, the ADC, the digital sum and the bias."""
@@ -221,34 +223,53 @@ def simulate(
     num_chips = 1 if chips is None else len(chips)
     dtype = torch.float64 if chips is None else torch.float32
     light = {
-        name: torch.from_numpy(np.asarray(x).transpose(2, 1, 0)[None]).to(on, dtype).contiguous()
+        name: readout.encode(
+            torch.from_numpy(np.asarray(x).transpose(2, 1, 0)[None]).to(on, dtype).contiguous()
+        )
         for name, x in inputs.items()
     }
     batch = next(iter(light.values())).shape[-1]
     on_adc = grids(program.inputs, program.steps)[program.output] == "adc"
     unit = readout.y_unit if on_adc else readout.x_unit
-    beats = max(1, VECTORS_AT_ONCE // max(tokens for tokens, _ in program.shapes().values()))
-    rows = []
-    for first_chip in range(0, num_chips, CHIPS_AT_ONCE):
-        group = slice(first_chip, first_chip + CHIPS_AT_ONCE)
+    beats, group_size = _block_shape(program, batch, num_chips)
+    logits = None
+    for first_chip in range(0, num_chips, group_size):
+        group = slice(first_chip, first_chip + group_size)
         arithmetic = ChipArithmetic(
             {name: layer.chips(group) for name, layer in layers.items()},
             readout,
             program,
             None if noise is None else noise[group],
         )
-        blocks = []
         for first_beat in range(0, batch, beats):
             block = slice(first_beat, first_beat + beats)
             values = {name: _channels_last(x[..., block]) for name, x in light.items()}
-            out = execute(values, program.steps, arithmetic)[program.output]
-            blocks.append(_channels_first(out)[:, :, 0])
-        rows.append(_joined(blocks, dim=2))
-    logits = _joined(rows, dim=0)
+            result = _channels_first(_run(program, values, arithmetic))[:, :, 0]
+            if logits is None and beats >= batch and group_size >= num_chips:
+                logits = result  # copying it would cost as much as computing it
+                break
+            if logits is None:
+                logits = torch.empty(num_chips, program.num_classes, batch, device=on, dtype=dtype)
+            logits[group, :, block] = result
+    assert logits is not None
     logits = (logits if unit == 1.0 else logits * unit).to(torch.float32)
     return logits.transpose(1, 2).cpu().numpy()
 
 
-def _joined(parts: list[Tensor], dim: int) -> Tensor:
-    """One after another; a single part as it is, since copying it costs as much as computing it."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+def _run(program: Program, values: dict[str, Tensor], arithmetic: ChipArithmetic) -> Tensor:
+    """The program's output; every value is let go once the last step that reads it is done."""
+    last_reader = {name: i for i, step in enumerate(program.steps) for name in sources(step)}
+    for i, step in enumerate(program.steps):
+        values = execute(values, (step,), arithmetic)
+        for name in sources(step):
+            if last_reader[name] == i and name != program.output:
+                values.pop(name, None)
+    return values[program.output]
+
+
+def _block_shape(program: Program, batch: int, num_chips: int) -> tuple[int, int]:
+    """Beats and chips per block; the number of beats does not depend on the chips."""
+    shapes = program.shapes().values()
+    beats = max(1, VECTORS_AT_ONCE // max(tokens for tokens, _ in shapes))
+    values_per_chip = max(tokens * channels for tokens, channels in shapes) * min(beats, batch)
+    return beats, min(num_chips, max(1, VALUES_AT_ONCE // values_per_chip))

@@ -6,6 +6,7 @@ Values run in codes wherever a converter has bits, so that rounding is rounding 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from photonic.profile import HardwareProfile
 from photonic.quantize import Quantizer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Readout:
     """Converters, input optics and receiver of a core.
 
@@ -64,17 +65,17 @@ class Readout:
             converter_sigma=sigma,
         )
 
-    @property
+    @cached_property
     def x_unit(self) -> float:
         """What one unit of a running input is worth: a DAC code, or 1."""
         return self.dac.step if self.dac else 1.0
 
-    @property
+    @cached_property
     def y_unit(self) -> float:
         """What one unit of a running result is worth: an ADC code, or 1."""
         return self.adc.step if self.adc else 1.0
 
-    @property
+    @cached_property
     def is_noisy(self) -> bool:
         """Whether reading twice gives two results."""
         stage = self.profile.input
@@ -86,13 +87,13 @@ class Readout:
             or self.receiver != Receiver()
         )
 
-    @property
+    @cached_property
     def digital_difference(self) -> bool:
         """Whether what an intensity encoding subtracts is converted before it is subtracted."""
         stage = self.profile.input
         return stage.encoding != "field" and stage.difference == "digital"
 
-    @property
+    @cached_property
     def weight_step(self) -> float | None:
         """LSB of the stored weights, where all three converters have bits; else ``None``."""
         weight = self.profile.weight

@@ -7,7 +7,7 @@ and a constant 1 for the receivers' offsets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,14 +56,20 @@ class LayerOptics:
     def chips(self, chosen: slice) -> LayerOptics:
         """The same layer on some of the chips."""
         columns = tuple(
-            replace(
-                c,
+            Column(
                 matrix=c.matrix[chosen],
+                sigma=c.sigma,
                 variance=None if c.variance is None else c.variance[chosen],
             )
             for c in self.columns
         )
-        return replace(self, columns=columns)
+        return LayerOptics(
+            columns=columns,
+            scale=self.scale,
+            cols=self.cols,
+            has_quadrature=self.has_quadrature,
+            has_offset=self.has_offset,
+        )
 
 
 def prepare(
@@ -102,18 +108,18 @@ def prepare(
         features.append((transfer.offset * to_y)[..., None])
     chips = max(f.shape[0] for f in features)
     whole = torch.cat([f.expand(chips, *f.shape[1:]) for f in features], dim=-1).to(dtype)
-    sigma = _sigma(readout, transfer.scale * to_y)
+    sigma = None
+    if readout.is_noisy:
+        sigma = _sigma(readout, transfer.scale * to_y).view(grid)
     variance = _variance(readout, transfer, to_y)
-    columns = []
-    for a in range(grid[1]):
-        block_sigma = sigma.unflatten(0, grid)[:, a].repeat_interleave(matrix.shape[-2])
-        columns.append(
-            Column(
-                matrix=_stack(whole, grid, a),
-                sigma=_number_or_rows(block_sigma, dtype),
-                variance=None if variance is None else _stack(variance.to(dtype), grid, a),
-            )
+    columns = [
+        Column(
+            matrix=_stack(whole, grid, a),
+            sigma=0.0 if sigma is None else _number_or_rows(sigma[:, a], matrix.shape[-2], dtype),
+            variance=None if variance is None else _stack(variance.to(dtype), grid, a),
         )
+        for a in range(grid[1])
+    ]
     return LayerOptics(
         columns=tuple(columns),
         scale=scale,
@@ -128,10 +134,12 @@ def _stack(blocks: Tensor, grid: tuple[int, int], column: int) -> Tensor:
     return blocks.unflatten(1, grid)[:, :, column].flatten(1, 2)
 
 
-def _number_or_rows(sigma: Tensor, dtype: torch.dtype) -> Tensor | float:
-    """One number where all rows have the same noise: it is then drawn in one go."""
-    low, high = sigma.min(), sigma.max()
-    return float(low) if low == high else sigma[:, None].to(dtype)
+def _number_or_rows(sigma: Tensor, rows: int, dtype: torch.dtype) -> Tensor | float:
+    """One number where all blocks have the same noise: it is then drawn in one go."""
+    low, high = sigma.aminmax()
+    if low == high:
+        return float(low)
+    return sigma.repeat_interleave(rows)[:, None].to(dtype)
 
 
 def _sigma(readout: Readout, scale: Tensor) -> Tensor:

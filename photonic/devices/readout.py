@@ -54,8 +54,10 @@ def products(
         x: ``(K or 1, A·cols, tokens, batch)`` DAC codes, or values without a DAC, in ``x_unit``.
         noise: read noise, or ``None`` for a noiseless readout.
     """
-    flat = _emitted(readout, layer, x, noise).flatten(2)
-    return _sums(readout, layer, flat, noise).unflatten(2, x.shape[2:])
+    light = _emitted(readout, layer, x, noise)
+    flat = light.reshape(*light.shape[:2], -1)
+    sums = _sums(readout, layer, flat, noise)
+    return sums.view(*sums.shape[:2], *x.shape[2:])
 
 
 def _sums(readout: Readout, layer: LayerOptics, x: Tensor, noise: ReadNoise | None) -> Tensor:
