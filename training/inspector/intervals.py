@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.bootstrap import draw_weights, interval, summed
 from training.inspector.evidence import FloatArray, Predictions
 from training.metrics import auprc, auroc, class_f1
 
@@ -27,49 +28,39 @@ class Interval:
 
 
 def bootstrap_interval(
-    predictions: Predictions,
-    metric: str,
-    *,
-    level: float,
-    resamples: int,
-    generator: np.random.Generator,
+    predictions: Predictions, metric: str, *, level: float, resamples: int, seed: int = 0
 ) -> Interval | None:
-    """Percentile interval of a metric over resampled records (Efron 1979).
+    """Percentile interval of a metric over resampled records.
 
     Args:
         predictions: of one subset, finite.
         metric: f1, macro_f1, accuracy, auroc or auprc.
         level: coverage, e.g. 0.95.
         resamples: how many.
-        generator: draws them.
+        seed: of the draws.
 
     Returns:
         None for a metric that cannot be computed from these predictions.
     """
     groups, kind = _groups(predictions)
     number = int(groups.max()) + 1
-    told = f"{level:.0%} over {number} {kind}"
     if metric in RANKINGS and predictions.exclusive:
-        resamples = min(resamples, MOST_RANKED)
-        draws = generator.integers(0, number, (resamples, number))
-        values = _rankings(predictions, metric, groups, draws)
+        weights = draw_weights(number, draws=min(resamples, MOST_RANKED), seed=seed)
+        values = _rankings(predictions, metric, groups, weights)
         point = RANKINGS[metric](1.0 - predictions.probs[:, 0], ~predictions.truth[:, 0])
     elif metric in ("f1", "macro_f1", "accuracy"):
-        draws = generator.integers(0, number, (resamples, number))
-        counts = np.zeros((resamples, number))
-        np.add.at(counts, (np.arange(resamples)[:, None], draws), 1.0)
+        weights = draw_weights(number, draws=resamples, seed=seed)
         confusions = _confusions(predictions, groups, number)
-        values = _called(np.tensordot(counts, confusions, axes=(1, 0)), metric)
+        values = _called(summed(weights, confusions), metric)
         point = float(_called(confusions.sum(axis=0)[None], metric)[0])
     else:
         return None
     if point is None or np.isnan(point):
         return None
-    if number < FEWEST_GROUPS:
+    span = interval(values, level=level) if number >= FEWEST_GROUPS else None
+    if span is None:
         return Interval(float(point), -np.inf, np.inf, f"interval unknown: {number} {kind} only")
-    values = values[~np.isnan(values)]
-    low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return Interval(float(point), float(low), float(high), told)
+    return Interval(float(point), *span, f"{level:.0%} over {number} {kind}")
 
 
 def _groups(predictions: Predictions) -> tuple[np.ndarray, str]:
@@ -110,14 +101,15 @@ def _called(confusions: FloatArray, metric: str) -> FloatArray:
 
 
 def _rankings(
-    predictions: Predictions, metric: str, groups: np.ndarray, draws: np.ndarray
+    predictions: Predictions, metric: str, groups: np.ndarray, weights: np.ndarray
 ) -> FloatArray:
+    score, truth = 1.0 - predictions.probs[:, 0], ~predictions.truth[:, 0]
     order = np.argsort(groups, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(groups))[:-1])
-    score, truth = 1.0 - predictions.probs[:, 0], ~predictions.truth[:, 0]
     values = []
-    for draw in draws:
-        chosen = np.concatenate([members[group] for group in draw])
+    for weight in weights:
+        drawn = np.repeat(np.arange(len(weight)), weight)
+        chosen = np.concatenate([members[group] for group in drawn])
         area = RANKINGS[metric](score[chosen], truth[chosen])
         values.append(np.nan if area is None else area)
     return np.asarray(values)

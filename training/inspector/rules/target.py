@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import stdtrit
 
-from training.inspector.evidence import Evidence, Predictions
+from training.inspector.evidence import Evidence
 from training.inspector.finding import Check, Finding, Source, Status
 from training.inspector.intervals import Interval, bootstrap_interval
 from training.inspector.plan import Plan, Target
@@ -115,19 +115,11 @@ def measure(
         return _over_seeds(np.asarray(values), level), source
     predictions = evidence.predictions.get(subset)
     if predictions is not None and np.isfinite(predictions.probs).all():
-        interval = _over_records(predictions, metric, level, plan.E2.resamples)
+        # One seed for all: the same evidence must give the same finding.
+        interval = bootstrap_interval(predictions, metric, level=level, resamples=plan.E2.resamples)
         if interval is not None:
             return interval, predictions.source
     return _stated(evidence, subset, metric)
-
-
-def _over_records(
-    predictions: Predictions, metric: str, level: float, resamples: int
-) -> Interval | None:
-    # Resampling is part of the rule: the same evidence must give the same finding.
-    return bootstrap_interval(
-        predictions, metric, level=level, resamples=resamples, generator=np.random.default_rng(0)
-    )
 
 
 def _over_seeds(values: np.ndarray, level: float) -> Interval:
