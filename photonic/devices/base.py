@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import ClassVar
 
 import numpy as np
@@ -221,6 +222,8 @@ def as_tensor(values: np.ndarray | Tensor, like: Errors | None) -> Tensor:
 
 
 _KINDS: dict[str, type[Device]] = {}
+# Our own kinds register themselves when their module is imported, which their first use does.
+_SHIPPED = {kind: f"photonic.devices.{kind}" for kind in ("generic", "mrr", "mzi", "pcm")}
 
 
 def register_device(kind: str, device: type[Device]) -> None:
@@ -234,9 +237,11 @@ def device_for(profile: HardwareProfile) -> Device:
     Raises:
         ProfileError: a kind that nobody registered, or a value that the kind cannot honour.
     """
+    if profile.kind not in _KINDS and profile.kind in _SHIPPED:
+        import_module(_SHIPPED[profile.kind])
     if profile.kind not in _KINDS:
         raise ProfileError(
             f"profile {profile.name!r}: kind {profile.kind!r} is not known; "
-            f"known are {', '.join(sorted(_KINDS))}"
+            f"known are {', '.join(sorted(_KINDS.keys() | _SHIPPED.keys()))}"
         )
     return _KINDS[profile.kind](profile)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from photonic.devices.base import device_for
-from photonic.devices.converters import Readout
 from photonic.devices.mesh import mesh_layout
-from photonic.devices.noise import channel_power_w
+from photonic.devices.noise import (
+    Receiver,
+    channel_power_w,
+    homodyne_receiver,
+    intensity_receiver,
+)
 from photonic.profile import HardwareProfile
+from photonic.quantize import Quantizer
 from photonic.units import dbm_from_mw, mw_from_dbm, power_ratio_from_db
+
+_RECEIVERS = {
+    "mzi": homodyne_receiver,
+    "mrr": intensity_receiver,
+    "pcm": intensity_receiver,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +83,12 @@ def link_budget(profile: HardwareProfile) -> LinkBudget:
     arriving_dbm = launched_dbm - loss_db
     brightest_dbm = dbm_from_mw(_brightest_mw(profile, channel_mw))
     half_lsb_dbm = noise_lsb = None
-    readout = Readout.of(device_for(profile))
-    if readout.adc is not None:
-        half = readout.adc.step / 2 / (profile.weight.full_scale * profile.input.full_scale)
+    if profile.output.bits is not None:
+        adc = Quantizer(bits=profile.output.bits, full_scale=profile.output.full_scale)
+        half = adc.step / 2 / (profile.weight.full_scale * profile.input.full_scale)
         half_lsb_dbm = dbm_from_mw(mw_from_dbm(arriving_dbm) * half)
-        noise_lsb = math.sqrt(readout.receiver.constant) / readout.adc.step
+        receiver = _RECEIVERS.get(profile.kind, lambda _: Receiver())(profile)
+        noise_lsb = math.sqrt(receiver.constant) / adc.step
     findings = []
     if limits.max_insertion_loss_db is not None and loss_db > limits.max_insertion_loss_db:
         findings.append(

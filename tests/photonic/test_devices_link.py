@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -73,3 +75,9 @@ def test_what_is_wrong_is_said_with_its_numbers(sections, finding):
 def test_without_a_laser_there_is_no_budget():
     with pytest.raises(ProfileError, match=r"needs optics\.laser_power_mw"):
         link_budget(profile_of("mzi"))
+
+
+def test_a_link_budget_needs_no_torch():
+    code = "import sys, photonic.devices.link; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
