@@ -40,12 +40,13 @@ def build_problem(name: str, config: RunConfig, data: Dataset) -> Problem:
         optim=config.optim,
         stages=_stages(config),
         build=lambda generator: build(config, len(data.classes), generator),
-        objective=_objective(samples, imbalance),
+        objective=objective_of(samples, imbalance),
         seed=config.seed,
     )
 
 
-def _objective(samples: Samples, options: ImbalanceOptions) -> Objective:
+def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:
+    """The configured loss of the samples' own labels."""
     loss = build_loss(options)
     smoothing = options.loss.label_smoothing
 
