@@ -7,14 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from training.inspector.evidence import Probe
 from training.inspector.plan import M1Limits
 from training.inspector.rules.collapse import collapse_reasons
-from training.inspector.rules.outputs import calibration_error
 
 FOUR = ("N", "S", "V", "O")
 
@@ -161,12 +157,15 @@ def test_an_earlier_collapse_is_told_though_the_kept_weights_are_good(bench):
     assert "epoch 2" in finding.message
 
 
-def test_calibration_error_by_hand():
-    assert calibration_error([0.9, 0.9, 0.1, 0.1], [1, 0, 0, 0]) == pytest.approx(0.5 * 0.4 + 0.05)
-
-
-@given(hnp.arrays(np.float64, 40, elements=st.floats(0, 1)))
-def test_calibration_error_of_the_truth_is_nil(p):
-    outcomes = p >= 0.5
-    assert calibration_error(outcomes.astype(float), outcomes) == 0.0
-    assert 0.0 <= calibration_error(p, outcomes) <= 1.0
+def test_calibration_of_four_classes_is_that_of_the_class_called(bench):
+    generator = np.random.default_rng(0)
+    probs = generator.dirichlet(np.full(4, 0.5), 4000)
+    label = (probs.cumsum(axis=1) > generator.random((4000, 1))).argmax(axis=1)
+    every = np.arange(4)
+    given = {"classes": FOUR, "truth": label[:, None] == every, "logits": None, "keys": {}}
+    called = probs.argmax(axis=1)[:, None] == every
+    calibrated = bench.with_predictions("test", probs=probs, predicted=called, **given)
+    assert bench.ask("N3", calibrated).status == "ok"
+    sharp = probs**4 / (probs**4).sum(axis=1, keepdims=True)
+    overconfident = bench.with_predictions("test", probs=sharp, predicted=called, **given)
+    assert "calibration error on test" in bench.ask("N3", overconfident).message

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from training.inspector.evidence import Evidence, FloatArray, Predictions
+from training.inspector.evidence import Evidence, Predictions
 from training.inspector.finding import Check, Finding, Status
 from training.inspector.log import Trace
 from training.inspector.plan import N3Limits, Plan
 from training.inspector.rules.common import chosen_index
+from training.metrics_multilabel import expected_calibration_error
 
-NUM_BINS = 15
 PARTS = {
     "logit_std": "spread of logits",
     "mean_p": "mean probability against prevalence",
@@ -120,29 +119,12 @@ def _calibration(error: float, limits: N3Limits, where: str, source: tuple) -> C
 
 
 def _error(predictions: Predictions) -> float:
-    """ECE of the probability of being abnormal; of several labels, their mean."""
-    if not predictions.exclusive:
-        columns = zip(predictions.probs.T, predictions.truth.T, strict=True)
-        return float(np.mean([calibration_error(p, y) for p, y in columns]))
-    if len(predictions.classes) == 2:
-        return calibration_error(predictions.probs[:, 1], predictions.truth[:, 1])
-    top = predictions.probs.argmax(axis=1)
-    hit = predictions.truth[np.arange(len(top)), top]
-    return calibration_error(predictions.probs.max(axis=1), hit)
-
-
-def calibration_error(probabilities: ArrayLike, outcomes: ArrayLike) -> float:
-    """Expected calibration error over 15 bins of equal width.
-
-    Σ_b (n_b/n)·|mean outcome − mean probability| (Guo et al. 2017, "On calibration of modern
-    neural networks", equation 3).
-
-    Args:
-        probabilities: stated probability ``(samples,)``.
-        outcomes: whether it happened ``(samples,)``.
-    """
-    stated: FloatArray = np.asarray(probabilities, dtype=np.float64)
-    happened = np.asarray(outcomes, dtype=np.float64)
-    bins = np.minimum((stated * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-    gaps = np.bincount(bins, weights=happened - stated, minlength=NUM_BINS)
-    return float(np.abs(gaps).sum() / len(stated))
+    """ECE of the probability of being abnormal, or of the class called; of labels, their mean."""
+    probs, truth = predictions.probs, predictions.truth
+    if predictions.exclusive and len(predictions.classes) == 2:
+        probs, truth = probs[:, 1:], truth[:, 1:]
+    elif predictions.exclusive:
+        top = probs.argmax(axis=1)[:, None]
+        probs = np.take_along_axis(probs, top, axis=1)
+        truth = np.take_along_axis(truth, top, axis=1)
+    return float(expected_calibration_error(probs, truth).mean())
