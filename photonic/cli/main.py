@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("photonic.cli.verify:verify", "Are the files in the bundle the model?"),
     "stream": Entry("photonic.cli.stream:stream", "Classify a record beat by beat, with latency."),
     "sweep": Entry("photonic.cli.sweep:sweep", "Accuracy and yield over chips and settings."),
+    "calibrate": Entry("photonic.cli.calibrate:calibrate", "What calibration of chips buys."),
     "cost": Entry("photonic.cli.cost:cost", "Latency and energy of a beat on the chip."),
     "profiles": Entry("photonic.cli.profiles:profiles", "List, show and validate profiles."),
 }

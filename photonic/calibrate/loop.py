@@ -1,0 +1,274 @@
+"""Calibration in place: measure how the matrix answers to every knob, step, and search codes.
+
+The algorithm knows the kind's knobs and nothing of its errors. It is a damped Gauss–Newton method
+(Levenberg 1944, Marquardt 1963) whose Jacobian is measured, run for all lanes at once; there are
+more knobs than matrix elements, so the step is the smallest one that does it. With codes, steps end
+at the nearest ones, and combinations of neighbouring codes are then searched on the measured
+Jacobian and tried on the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from photonic.backends.core import PhotonicCore
+from photonic.backends.settings_grid import Knob, knob_of
+from photonic.calibrate.codes import neighbouring_codes
+from photonic.calibrate.measure import measured_matrices, probe_gain
+from photonic.devices import device_for
+from photonic.errors import ConfigError
+
+DAMPING_START, DAMPING_LEAST, DAMPING_MOST = 1e-3, 1e-12, 1e3
+# A radian, a half-linewidth or a whole cell at once is beyond what a Jacobian can promise.
+LARGEST_STEP = 0.5
+# Rounds of holding knobs at the ends of their range.
+HOLDS = 2
+# Lanes that a restart may help: cold ones that ended in a valley.
+STUCK_RELATIVE_ERROR = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationOptions:
+    """How much is measured.
+
+    Attributes:
+        iterations: measured Jacobians.
+        searches: rounds of the code search.
+        averages: readings of each matrix.
+        tolerance: relative error at which a lane is done.
+        restarts: fresh starts of lanes that are stuck.
+    """
+
+    iterations: int = 12
+    searches: int = 24
+    averages: int = 1
+    tolerance: float = 1e-8
+    restarts: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "averages"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name)}: at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What came out, by lane.
+
+    Attributes:
+        settings: the best ones, ``(lanes, ...)`` each.
+        error_before: measured ‖ΔW‖_F as compiled, ``(lanes,)``.
+        error_after: with the settings.
+        norm: ‖W‖_F of the target.
+        num_programmed: how often the core was programmed.
+    """
+
+    settings: dict[str, np.ndarray]
+    error_before: np.ndarray
+    error_after: np.ndarray
+    norm: float
+    num_programmed: int
+
+    @property
+    def relative_before(self) -> np.ndarray:
+        """``‖ΔW‖_F / ‖W‖_F``; absolute for a zero target."""
+        return self.error_before / (self.norm or 1.0)
+
+    @property
+    def relative_after(self) -> np.ndarray:
+        """``‖ΔW‖_F / ‖W‖_F``; absolute for a zero target."""
+        return self.error_after / (self.norm or 1.0)
+
+
+def calibrate(
+    core: PhotonicCore,
+    target: np.ndarray,
+    *,
+    slot: int = 0,
+    options: CalibrationOptions | None = None,
+    rng: np.random.Generator | None = None,
+) -> Calibration:
+    """Settings with which every lane of ``core`` applies ``target``, found by measuring alone.
+
+    Args:
+        core: simulated or real; nothing but ``program`` and ``mvm`` is used.
+        target: ``(rows, cols)``.
+        slot: where it belongs in its program.
+        options: how much is measured.
+        rng: of restarts; needed only where lanes are stuck.
+
+    Raises:
+        ProfileError: a kind whose knobs are not known.
+        RunError: readings that are no numbers.
+    """
+    options = options or CalibrationOptions()
+    bench = _Bench(core, np.asarray(target, dtype=np.float64), slot, options.averages)
+    start = bench.compiled()
+    best, before = start, bench.residual(start)
+    residual = before
+    rng = rng or np.random.default_rng(0)
+    for attempt in range(options.restarts + 1):
+        stuck = _norm(residual) > STUCK_RELATIVE_ERROR * bench.norm
+        if attempt and (bench.knob.step is not None or not stuck.any()):
+            break
+        tried = best
+        if attempt:
+            fresh = rng.uniform(bench.knob.low, bench.knob.high, best.shape)
+            tried = np.where(stuck[:, None], fresh, best)
+        found, error = _descend(bench, tried, options)
+        better = _norm(error) < _norm(residual)
+        best = np.where(better[:, None], found, best)
+        residual = np.where(better[:, None], error, residual)
+    if bench.knob.step is not None:
+        best, residual = _search(bench, best, residual, options)
+    return Calibration(
+        settings=bench.settings(best),
+        error_before=_norm(before),
+        error_after=_norm(residual),
+        norm=bench.norm,
+        num_programmed=bench.num_programmed,
+    )
+
+
+class _Bench:
+    """A core with one target: from vectors of knobs to residuals."""
+
+    def __init__(self, core: PhotonicCore, target: np.ndarray, slot: int, averages: int) -> None:
+        self.core, self.target, self.slot, self.averages = core, target, slot, averages
+        self.knob: Knob = knob_of(core.profile)
+        compiled = device_for(core.profile).compile(target[None])
+        self.base: Mapping[str, np.ndarray] = {
+            name: np.repeat(np.asarray(array, dtype=np.float64), core.lanes, axis=0)
+            for name, array in compiled.items()
+        }
+        self.norm = float(np.linalg.norm(target))
+        self.gain = probe_gain(core)
+        self.num_programmed = 0
+
+    def compiled(self) -> np.ndarray:
+        """Knobs as compiled, ``(lanes, P)``."""
+        return self.base[self.knob.name].reshape(self.core.lanes, -1)
+
+    def settings(self, knobs: np.ndarray) -> dict[str, np.ndarray]:
+        """Settings of the kind with these knobs."""
+        name = self.knob.name
+        allowed = self.knob.allowed(knobs).reshape(self.base[name].shape)
+        return {**self.base, name: allowed}
+
+    def residual(self, knobs: np.ndarray) -> np.ndarray:
+        """Measured minus target, ``(lanes, rows·cols)``."""
+        self.core.program(self.settings(knobs), slot=self.slot, gain=self.gain)
+        self.num_programmed += 1
+        measured = measured_matrices(self.core, gain=self.gain, averages=self.averages)
+        return (measured - self.target).reshape(self.core.lanes, -1)
+
+    def jacobian(self, knobs: np.ndarray) -> np.ndarray:
+        """Measured change of each element per knob, ``(lanes, rows·cols, P)``."""
+        columns = []
+        for index in range(knobs.shape[1]):
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = knobs.copy()
+                moved[:, index] += sign * self.knob.probe
+                if self.knob.period is None:
+                    moved[:, index] = moved[:, index].clip(self.knob.low, self.knob.high)
+                ends.append((moved[:, index], self.residual(moved)))
+            (up, above), (down, below) = ends
+            columns.append((above - below) / (up - down)[:, None])
+        return np.stack(columns, axis=-1)
+
+
+def _descend(
+    bench: _Bench, knobs: np.ndarray, options: CalibrationOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Damped Gauss–Newton steps; the best knobs of each lane and their residuals."""
+    residual = bench.residual(knobs)
+    damping = np.full(len(knobs), DAMPING_START)
+    for _ in range(options.iterations):
+        if (_norm(residual) <= options.tolerance * bench.norm).all():
+            break
+        jacobian = bench.jacobian(knobs)
+        for _ in range(4):
+            moved = _limited(
+                bench.knob, knobs + _step(bench.knob, knobs, jacobian, residual, damping)
+            )
+            error = bench.residual(moved)
+            better = _norm(error) < _norm(residual)
+            knobs = np.where(better[:, None], moved, knobs)
+            residual = np.where(better[:, None], error, residual)
+            damping = np.clip(
+                np.where(better, damping / 30.0, damping * 10.0), DAMPING_LEAST, DAMPING_MOST
+            )
+            if better.mean() > 0.5:
+                break
+    return knobs, residual
+
+
+def _step(
+    knob: Knob,
+    knobs: np.ndarray,
+    jacobian: np.ndarray,
+    residual: np.ndarray,
+    damping: np.ndarray,
+) -> np.ndarray:
+    """``−Jᵀ(JJᵀ + λI)⁻¹ r``: the smallest change that removes the residual, damped.
+
+    Knobs that would leave their range are held and their share is given to the others.
+    """
+    step = _free_step(jacobian, residual, damping)
+    if knob.period is not None:
+        return step
+    for _ in range(HOLDS):
+        moved = knobs + step
+        held = ((knobs <= knob.low) & (moved < knob.low)) | (
+            (knobs >= knob.high) & (moved > knob.high)
+        )
+        step = _free_step(np.where(held[:, None], 0.0, jacobian), residual, damping)
+    return step
+
+
+def _free_step(jacobian: np.ndarray, residual: np.ndarray, damping: np.ndarray) -> np.ndarray:
+    gram = jacobian @ jacobian.swapaxes(1, 2)
+    scale = np.trace(gram, axis1=1, axis2=2) / gram.shape[1] + 1e-300
+    gram = gram + (damping * scale)[:, None, None] * np.eye(gram.shape[1])
+    solved = np.linalg.solve(gram, residual[..., None])
+    step = -(jacobian.swapaxes(1, 2) @ solved)[..., 0]
+    largest = np.abs(step).max(axis=1, keepdims=True)
+    return step * np.minimum(1.0, LARGEST_STEP / np.maximum(largest, 1e-300))
+
+
+def _limited(knob: Knob, knobs: np.ndarray) -> np.ndarray:
+    return knobs if knob.period is not None else np.clip(knobs, knob.low, knob.high)
+
+
+def _search(
+    bench: _Bench, knobs: np.ndarray, residual: np.ndarray, options: CalibrationOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Try combinations of neighbouring codes that the measured Jacobian promises to be better."""
+    knob, step = bench.knob, bench.knob.step
+    assert step is not None
+    best, least = knob.allowed(knobs), residual
+    jacobian = bench.jacobian(best)
+    rng = np.random.default_rng(0)
+    for _ in range(options.searches):
+        change = neighbouring_codes(jacobian * step, least, rng)
+        moved = knob.allowed(best + change * step)
+        error = bench.residual(moved)
+        better = _norm(error) < _norm(least)
+        # What the core did teaches the Jacobian its curvature (Broyden 1965).
+        taken = change * step
+        surprise = error - least - (jacobian @ taken[..., None])[..., 0]
+        size = (taken**2).sum(axis=1)[:, None, None]
+        jacobian = jacobian + np.where(
+            size > 0, surprise[..., None] * taken[:, None] / np.maximum(size, 1e-300), 0.0
+        )
+        best = np.where(better[:, None], moved, best)
+        least = np.where(better[:, None], error, least)
+    return best, least
+
+
+def _norm(residual: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(residual, axis=1)

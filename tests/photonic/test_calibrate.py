@@ -1,0 +1,204 @@
+"""Calibration: exact where it can be, far better where codes limit it, and blind to the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from photonic.backends.core import PhotonicCore
+from photonic.backends.settings_grid import knob_of
+from photonic.backends.simulator import SimulatedCore
+from photonic.calibrate import Calibration, CalibrationOptions, calibrate
+from photonic.calibrate.codes import neighbouring_codes
+from photonic.calibrate.measure import measured_matrices
+from photonic.calibrate.program import calibrate_program
+from photonic.devices import device_for
+from photonic.errors import ConfigError, RunError
+from photonic.profile import HardwareProfile, load_profile, parse_profile
+
+TARGET = np.random.default_rng(1).uniform(-1, 1, (4, 4))
+CHIPS = range(4)
+
+
+def profile(kind: str = "mzi", **values) -> HardwareProfile:
+    plain = {"name": "test", "kind": kind, "description": "of a test"}
+    if kind != "mzi":
+        plain["input"] = {"encoding": "intensity-differential"}
+    made = parse_profile(plain, where="test")
+    for key, value in values.items():
+        made = made.with_value(key.replace("__", "."), value)
+    return made
+
+
+def rough_mesh(**values) -> HardwareProfile:
+    return profile(optics__phase_sigma_rad=0.05, optics__splitter_sigma_rad=0.05, **values)
+
+
+class OnlyTheInterface:
+    """A core of which nothing can be seen but what a bench shows."""
+
+    def __init__(self, core: SimulatedCore) -> None:
+        self.profile, self.lanes = core.profile, core.lanes
+        self.program, self.mvm = core.program, core.mvm
+
+
+def true_errors(hardware: HardwareProfile, settings, target=TARGET) -> np.ndarray:
+    core = SimulatedCore(hardware, CHIPS)
+    core.program(settings)
+    return np.linalg.norm(core.realised() - target, axis=(1, 2))
+
+
+def run(hardware: HardwareProfile, target=TARGET, **options) -> tuple[Calibration, np.ndarray]:
+    """The calibration, and true errors before and after, ``(2, lanes)``."""
+    core: PhotonicCore = OnlyTheInterface(SimulatedCore(hardware, CHIPS))
+    found = calibrate(core, target, options=CalibrationOptions(**options))
+    compiled = {
+        name: np.repeat(np.asarray(array), len(CHIPS), 0)
+        for name, array in device_for(hardware).compile(target[None]).items()
+    }
+    errors = [true_errors(hardware, s, target) for s in (compiled, found.settings)]
+    return found, np.stack(errors)
+
+
+def test_a_mesh_without_codes_or_noise_becomes_exact():
+    found, (before, after) = run(rough_mesh())
+    assert (after / np.linalg.norm(TARGET)).max() <= 1e-6
+    assert (before / np.linalg.norm(TARGET)).min() > 0.02
+    assert np.allclose(found.error_before, before)
+    assert np.allclose(found.relative_after, found.error_after / np.linalg.norm(TARGET))
+
+
+def test_a_mesh_with_unknown_phase_offsets_becomes_exact_from_a_cold_start():
+    _, (before, after) = run(rough_mesh(optics__cold_start=True), iterations=25)
+    assert (before / np.linalg.norm(TARGET)).mean() > 0.5
+    assert (after / np.linalg.norm(TARGET)).max() <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("bits", "ratio"), [(8, 10), pytest.param(10, 25, marks=pytest.mark.slow)]
+)
+def test_codes_limit_a_mesh_less_than_its_errors_did(bits, ratio):
+    hardware = rough_mesh(optics__phase_bits=bits)
+    found, (before, after) = run(hardware)
+    assert before.mean() / after.mean() >= ratio
+    phases = found.settings["phases_rad"]
+    assert np.allclose(knob_of(hardware).allowed(phases), phases)
+
+
+@pytest.mark.slow
+def test_read_noise_is_averaged():
+    hardware = rough_mesh(optics__phase_bits=10, output__noise_sigma=1e-3)
+    _, (before, after) = run(hardware, averages=16, searches=12)
+    assert before.mean() / after.mean() >= 15
+
+
+@pytest.mark.slow
+def test_heater_crosstalk_is_handled():
+    _, (before, after) = run(rough_mesh(optics__phase_bits=10, heater__crosstalk=0.01))
+    assert before.mean() / after.mean() >= 25
+
+
+def test_rings_and_their_crosstalk_become_exact():
+    hardware = profile(
+        "mrr", ring__tuning_sigma=0.1, ring__spacing=20.0, ring__max_detuning=8.0,
+        heater__crosstalk=0.01,
+    )  # fmt: skip
+    # Not to the ends of the range, which a ring with another detuning may not reach.
+    _, (before, after) = run(hardware, 0.7 * TARGET)
+    assert before.mean() > 0.1
+    assert after.max() < 1e-6
+
+
+def test_cells_without_levels_take_up_their_errors():
+    _, (before, after) = run(profile("pcm", pcm__cell_sigma=0.02), 0.9 * TARGET)
+    assert before.mean() > 0.03
+    # A dark cell answers to more light only, which costs steps.
+    assert after.max() < 1e-3
+
+
+def test_a_generic_core_takes_up_its_own_errors():
+    hardware = parse_profile(
+        {"name": "test", "description": "of a test", "weight": {"programming_sigma": 0.02}},
+        where="test",
+    )
+    _, (_, after) = run(hardware, 0.9 * TARGET)
+    assert after.max() < 1e-6
+
+
+def test_calibration_never_makes_it_worse_as_measured():
+    found, _ = run(load_profile("component_mzi"), iterations=2, searches=4, averages=2)
+    assert (found.error_after <= found.error_before).all()
+
+
+@pytest.mark.slow
+def test_a_zero_matrix_has_an_absolute_error():
+    found, _ = run(rough_mesh(), np.zeros((4, 4)), iterations=4)
+    assert np.isfinite(found.relative_after).all()
+    assert found.norm == 0.0
+
+
+def test_measuring_takes_out_offsets_and_reads_through_a_coarse_adc():
+    hardware = parse_profile(
+        {
+            "name": "test", "description": "of a test",
+            "input": {"bits": 8}, "output": {"bits": 8, "offset_sigma": 0.1},
+        },
+        where="test",
+    )  # fmt: skip
+    core = SimulatedCore(hardware, CHIPS)
+    weight = np.repeat(0.8 * TARGET[None], len(CHIPS), 0)
+    core.program({"weight": weight}, gain=3.0)
+    lsb = 4.0 / 128 / 3.0
+    one = np.abs(measured_matrices(core, gain=3.0, averages=1) - weight)
+    many = np.abs(measured_matrices(core, gain=3.0, averages=32) - weight)
+    assert one.max() < lsb
+    assert many.mean() < 0.6 * one.mean()
+
+
+def test_codes_that_cancel_are_found_and_the_comparison_can_fail():
+    rng = np.random.default_rng(0)
+    effect, wanted = rng.standard_normal((3, 4, 30)), rng.integers(-1, 2, (3, 30))
+    residual = -(effect @ wanted[..., None])[..., 0]
+    change = neighbouring_codes(effect, residual, rng)
+    left = residual + (effect @ change[..., None])[..., 0]
+    assert np.array_equal(change, np.rint(change))
+    assert (np.linalg.norm(left, axis=1) < 0.5 * np.linalg.norm(residual, axis=1)).all()
+
+
+class Blind(OnlyTheInterface):
+    """A core whose detectors are off."""
+
+    def __init__(self, core: SimulatedCore) -> None:
+        super().__init__(core)
+        self.mvm = lambda x: np.full((self.lanes, len(x), 4), np.nan)
+
+
+def test_readings_that_are_no_numbers_end_it():
+    with pytest.raises(RunError, match="no finite numbers"):
+        calibrate(Blind(SimulatedCore(rough_mesh(), [0])), TARGET)
+
+
+def test_options_are_checked():
+    with pytest.raises(ConfigError, match="averages 0: at least 1"):
+        CalibrationOptions(averages=0)
+
+
+@pytest.mark.slow
+def test_a_calibrated_program_scores_better(sweep_model):
+    program, data = sweep_model
+    few = type(data)(
+        inputs={n: x[:60] for n, x in data.inputs.items()},
+        labels=data.labels[:60],
+        decision=data.decision,
+        metric="accuracy",
+    )
+    core = SimulatedCore(rough_mesh(), range(2))
+    done = []
+    result = calibrate_program(
+        program, core, few, options=CalibrationOptions(),
+        rng=np.random.default_rng(0), on_block=done.append,
+    )  # fmt: skip
+    assert len(done) == 8 + 2
+    assert result.scores_after.min() >= 0.98
+    assert result.scores_before.mean() < result.scores_after.mean()
+    assert result.relative_after.max() < 1e-3 < result.relative_before.min()
