@@ -18,7 +18,7 @@ import torch
 from photonic.errors import ConfigError, DataError
 from training.config import with_values
 from training.data.records import list_records
-from training.data.splits import plan_split
+from training.data.splits import EXTERNAL, plan_split
 from training.ec57.evaluation import WHOLE_RECORDS, joined, score_records
 from training.ec57.report import Ec57Report
 from training.evaluate import Predictions
@@ -215,6 +215,8 @@ def _ec57(
                 "a share of the beats of its records: choose subset test or all"
             )
     names = sorted(set(data.record[data.subset(subset)].tolist()))
+    if data.split.name == EXTERNAL:
+        names += data.facts["excluded_records"]  # named in the report again
     every = load_external(with_values(config, **WHOLE_RECORDS), names, on_source)
     index = np.arange(len(every.label))
     if subset == "val" and data.split.folds:
