@@ -155,7 +155,7 @@ def chip_layers(
             name: values.to(on)
             for name, values in device.static_errors(seed, chips, len(blocks)).items()
         }
-    transfer = device.transfer(settings, errors)
+    transfer = device.transfer(settings, errors).to(torch.device(on))
     # Without noise the codes must be exact, also where tanh comes near a rounding boundary.
     dtype = torch.float64 if chips is None else torch.float32
     layers, first = {}, 0

@@ -30,11 +30,13 @@ from photonic.devices.encoding import InputOptics
 from photonic.devices.heaters import (
     crosstalk_matrix,
     drives_for,
+    heater_power_mw,
     quantize_phases,
     reachable_phases,
 )
 from photonic.devices.mesh import MeshPhases, decompose, mesh_layout, reconstruct
 from photonic.devices.noise import Receiver, homodyne_receiver
+from photonic.errors import ProfileError
 from photonic.profile import HardwareProfile
 from photonic.units import field_ratio_from_db
 
@@ -91,7 +93,11 @@ class MziDevice(Device):
         return np.concatenate(places).astype(np.float64)
 
     def compile(self, matrices: np.ndarray) -> Settings:
-        """Drives of all heaters and the gain of each block."""
+        """Drives of all heaters and the gain of each block.
+
+        Raises:
+            ProfileError: heaters that would take more than ``heater.max_power_mw``.
+        """
         kind = self.profile.optics.layout
         u, sigma, vh = np.linalg.svd(self.stored(matrices))
         largest = sigma[:, :1]
@@ -117,6 +123,7 @@ class MziDevice(Device):
             self.profile.optics.phase_bits,
             wrap=self.crosstalk is None,
         )
+        self._refuse_too_much_power(drives)
         gain = np.where(largest[:, 0] > 0.0, HEADROOM * largest[:, 0], 1.0)
         return {"phases_rad": drives, "gain": gain * self._loss_made_up()}
 
@@ -220,6 +227,19 @@ class MziDevice(Device):
             (len(self.first.modes), self.num_attenuators, len(self.second.modes)), dim=-2
         )
         return first, attenuators, second
+
+    def _refuse_too_much_power(self, drives: np.ndarray) -> None:
+        heater = self.profile.heater
+        if heater.max_power_mw is None:
+            return
+        power_mw = heater_power_mw(drives, heater)
+        worst = int(power_mw.argmax())
+        if power_mw[worst] > heater.max_power_mw:
+            raise ProfileError(
+                f"profile {self.profile.name!r}: the heaters of matrix {worst} take "
+                f"{power_mw[worst]:.0f} mW, allowed are heater.max_power_mw = "
+                f"{heater.max_power_mw:g}; choose more efficient heaters or a larger budget"
+            )
 
     def _loss_made_up(self) -> float:
         """Gain that makes up for the mean field loss of the paths through the core."""

@@ -20,6 +20,7 @@ from photonic.devices.coherent import (
 )
 from photonic.devices.heaters import quantize_phases
 from photonic.devices.mesh import MeshPhases, decompose, mesh_layout, reconstruct
+from photonic.errors import ProfileError
 from photonic.profile import HardwareProfile, parse_profile
 from photonic.units import field_ratio_from_db
 
@@ -277,3 +278,10 @@ def test_finite_extinction_mixes_in_the_other_quadrature():
     turned[:, -4:] -= np.pi / 2
     imaginary = device_for(profile_of()).realise({**compiled, "phases_rad": turned})
     assert (transfer.quadrature + 0.1 * imaginary).abs().max() < 1e-12
+
+
+def test_heaters_beyond_the_power_budget_are_refused():
+    heater = {"power_per_pi_mw": 30.0, "max_power_mw": 100.0}
+    with pytest.raises(ProfileError, match=r"take \d+ mW, allowed are heater\.max_power_mw = 100"):
+        device_for(profile_of(heater=heater)).compile(np.eye(4)[None])
+    device_for(profile_of(heater={**heater, "max_power_mw": 2160.0})).compile(np.eye(4)[None])
