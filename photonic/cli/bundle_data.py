@@ -63,6 +63,8 @@ def bundle_data(bundle: Bundle, data: Path | None, subset: str | None) -> Bundle
     spec = workload(manifest.workload)
     given = {"data": data.absolute(), "labels": manifest.label_map, "seed": manifest.seed}
     given |= {"split": manifest.split["name"], "lead": manifest.preprocessing.get("lead", "MLII")}
+    if any(entry.name == "rhythm" for entry in manifest.inputs):
+        given["student"] = "patch"  # the only one that takes rhythm tokens
     dataset = spec.load(spec.resolve(given), lambda source: None)
     index = dataset.subset(subset)
     if not len(index):
