@@ -76,6 +76,11 @@ SHOWN_POINTS = 40
     help="Where torch computes: cpu, cuda, cuda:1, …; auto takes CUDA where there is one.",
 )
 @click.option(
+    "--backend",
+    help="Run on a core, NAME:ADDRESS, instead of simulated chips: as many times as --chips says; "
+    "see docs/backends.md.",
+)
+@click.option(
     "--format",
     "formats",
     type=click.Choice(["csv", "parquet"]),
@@ -100,6 +105,7 @@ def sweep(
     executor: str,
     memory_mb: float,
     device: str,
+    backend: str | None,
     formats: tuple[str, ...],
     data: Path | None,
     subset: str | None,
@@ -125,20 +131,33 @@ def sweep(
     num_points = len(grid_points(profile, grid, seed))
     scored, source = sweep_data(opened, data, subset, metric)
     expected = reference_score(opened.program, scored)
-    with (
-        resources(executor, workers, memory_mb, device, out / "parts") as who,
-        progress("sweeping", chips * num_points) as advance,
-    ):
-        points = run_sweep(
-            opened.program,
-            profile,
-            scored,
-            vary=grid,
-            num_chips=chips,
-            seed=seed,
-            resources=who,
-            on_chips=advance,
-        )
+    on = backend or device
+    with progress("sweeping", chips * num_points) as advance:
+        if backend:
+            from photonic.backends.sweep import sweep_backend
+
+            points = sweep_backend(
+                opened.program,
+                profile,
+                scored,
+                backend,
+                vary=grid,
+                num_runs=chips,
+                on_run=advance,
+            )
+        else:
+            with resources(executor, workers, memory_mb, device, out / "parts") as who:
+                on = who.on
+                points = run_sweep(
+                    opened.program,
+                    profile,
+                    scored,
+                    vary=grid,
+                    num_chips=chips,
+                    seed=seed,
+                    resources=who,
+                    on_chips=advance,
+                )
     tables = [write_table(out, points, kind) for kind in dict.fromkeys(formats)]  # type: ignore[arg-type]
     labels = Labels(
         metric=scored.metric, reference=expected, keep=keep, num_chips=chips, profile=profile.name
@@ -156,7 +175,7 @@ def sweep(
         "data": source,
         "profile": profile.name,
         "seed": seed,
-        "device": who.on,
+        "device": on,
         "seconds": round(time.perf_counter() - started, 3),
     }
     write_summary(out, summary)

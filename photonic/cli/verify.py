@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ from photonic.cli.options import config_option, json_option
 from photonic.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from export.bundle import Bundle
     from export.exhaustive import Exhaustive
     from export.parity import Parity
+    from photonic.backends.compare import CoreParity
 
 
 @click.command()
@@ -25,6 +29,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also compare graph, codes and simulator on every input of every block (DAC ≤ 5 bits).",
 )
+@click.option(
+    "--backend",
+    help="Also run the samples on a core, NAME:ADDRESS: simulator:17, scpi:RESOURCE, …; see "
+    "docs/backends.md.",
+)
+@click.option(
+    "--agreement",
+    type=click.FloatRange(0, 1),
+    default=0.98,
+    show_default=True,
+    help="Share of decisions on which the backend must agree with the deployed model.",
+)
 @config_option
 @json_option
 @click.pass_context
@@ -34,6 +50,8 @@ def verify(
     data: Path | None,
     subset: str | None,
     exhaustive: bool,
+    backend: str | None,
+    agreement: float,
     as_json: bool,
 ) -> None:
     """Compare graphs, matrices, tables and reference of BUNDLE; exit status 1 on a difference.
@@ -51,15 +69,25 @@ def verify(
         parity = compare(opened, inputs.inputs, advance=advance)
     proof = _every_input(opened) if exhaustive else None
     verdict = "fail" if proof is not None and not proof.same else parity.verdict
+    on_core = _on_backend(opened, backend, inputs.inputs, agreement) if backend else None
+    verdict = "fail" if on_core is not None and not on_core.passed else verdict
     if as_json:
         answer = {"verdict": verdict, **parity.to_dict(), "data": inputs.source}
-        print_json(answer if proof is None else answer | {"exhaustive": proof})
+        extra = {"exhaustive": proof, "backend": on_core}
+        print_json(answer | {key: value for key, value in extra.items() if value is not None})
     else:
         _print(bundle, verdict, parity, inputs.source)
         if proof is not None:
             click.echo(
                 f"every input of {proof.num_blocks} blocks, {proof.num_inputs} in all: graph "
                 f"{proof.graph_mismatches}, simulator {proof.simulator_mismatches} codes differ"
+            )
+        if on_core is not None:
+            click.echo(
+                f"backend {backend}: {on_core.decision_mismatches} of {on_core.num_samples} "
+                f"decisions differ from the deployed model's ({100 * agreement:g} % must agree); "
+                f"logits by {on_core.mean_abs_diff:.3g} on average, {on_core.max_abs_diff:.3g} at "
+                "most"
             )
     if verdict == "fail":
         context.exit(1)
@@ -72,6 +100,20 @@ def _every_input(bundle: Bundle) -> Exhaustive:
     blocks = sum(layer.blocks for layer in bundle.manifest.layers)
     with torch_threads(1), progress("every input of every block", blocks) as advance:
         return verify_exhaustively(bundle, advance=advance)
+
+
+def _on_backend(
+    bundle: Bundle, backend: str, inputs: Mapping[str, np.ndarray] | None, agreement: float
+) -> CoreParity:
+    from photonic.backends.compare import compare_core
+    from photonic.backends.registry import open_backend
+
+    given = bundle.reference.inputs if inputs is None else inputs
+    core = open_backend(backend, bundle.profile)
+    with progress(f"running on {backend}", len(next(iter(given.values())))) as advance:
+        return compare_core(
+            bundle.program, core, given, bundle.decision, agreement=agreement, advance=advance
+        )
 
 
 def _print(bundle: Path, verdict: str, parity: Parity, source: str) -> None:
