@@ -57,16 +57,17 @@ def with_values(profile: HardwareProfile, **values) -> HardwareProfile:
 
 
 @given(
-    st.integers(2, 12), st.integers(2, 12), st.integers(2, 12), st.sampled_from([1.0, 2.0, 4.0]),
-    st.sampled_from(["tanh", "relu"]), st.sampled_from([4, 6, 12]), st.integers(0, 10_000),
+    st.integers(2, 12), st.integers(2, 12), st.integers(2, 12), st.sampled_from([1.0, 3.0, 4.0]),
+    st.sampled_from([1.0, 0.9]), st.sampled_from(["tanh", "relu"]), st.sampled_from([4, 6, 12]),
+    st.integers(0, 10_000),
 )  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=80)
 def test_without_noise_the_codes_are_those_of_the_integer_reference(
-    weight_bits, dac_bits, adc_bits, full_scale, kind, fan_in, seed
+    weight_bits, dac_bits, adc_bits, full_scale, range_in, kind, fan_in, seed
 ):
     profile = with_values(
         GENERIC, weight__bits=weight_bits, input__bits=dac_bits, output__bits=adc_bits,
-        output__full_scale=full_scale,
+        output__full_scale=full_scale, input__full_scale=range_in, weight__full_scale=range_in,
     )  # fmt: skip
     program, inputs = two_layers(seed, fan_in=fan_in, kind=kind), beats(40, seed=seed)
     converters = profile.converters()
