@@ -18,6 +18,7 @@ from training.metrics import (
     confusion_matrix,
     multiclass_metrics,
 )
+from training.offsets import fit_logit_offsets
 from training.options import ImbalanceOptions, Task
 from training.thresholds import sweep_thresholds
 
@@ -68,7 +69,10 @@ def choose_decision(
         unseen: logits and labels of unseen records, for the blended search.
     """
     if options.task is not Task.BINARY:
-        return Decision(kind="argmax", classes=tuple(classes))
+        offsets: tuple[float, ...] = ()
+        if options.thresholds.use_logit_offsets:
+            offsets = tuple(fit_logit_offsets(softmax(logits), label).tolist())
+        return Decision(kind="argmax", classes=tuple(classes), offsets=offsets)
     probs = softmax(logits)[:, 1]
     blended = None if unseen is None else (softmax(unseen[0])[:, 1], unseen[1])
     choice = sweep_thresholds(probs, label, options.thresholds, miss_ema=miss_ema, unseen=blended)

@@ -24,6 +24,11 @@ def build_problem(name: str, config: RunConfig, data: Dataset) -> Problem:
         ConfigError: a device that this machine lacks, or a profile without bits.
         ProfileError: no such profile, or a bad one.
     """
+    if config.distill.use_kd:
+        raise ConfigError(
+            "use_kd is on (strategy_preset full switches it on), but this release has no teacher "
+            "yet: add --no-use_kd"
+        )
     device = torch.device(config.optim.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device {config.optim.device!r}: this machine has no CUDA device")

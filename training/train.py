@@ -80,8 +80,10 @@ def resume(out: Path, callbacks: Callbacks = Callbacks()) -> Run:
     Raises:
         RunError: nothing to resume, or a damaged state.
     """
-    if (out / META).is_file():
+    if (out / META).is_file() and not (out / RESUME).is_file():
         return load_run(out)
+    for partial in out.glob(".*.partial*"):  # what a kill left behind
+        partial.unlink()
     name, plain, tensors = _load_state(out)
     config = read_config(out / CONFIG, workload(name).config)
     data = workload(name).load(config, callbacks.on_source)
