@@ -1,7 +1,7 @@
 """Can the chip hold what is in the bundle? The hardware check, as a list of findings.
 
 Pure functions of the program, the profile and real inputs; what they measure stands in
-:mod:`export.matrix_checks`, :mod:`export.signal_checks`, :mod:`export.timing_checks` and
+:mod:`export.matrix_checks`, :mod:`export.signal_checks`, :mod:`export.cost_checks` and
 :mod:`export.link_checks`.
 """
 
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from export.bundle import Bundle, file_faults
+from export.cost_checks import check_cost
 from export.findings import Finding, finding
 from export.link_checks import check_link
 from export.matrix_checks import check_matrices
 from export.settings import check_settings
 from export.signal_checks import check_signals
-from export.timing_checks import check_timing
 from photonic.errors import BundleError, ProgramError
 from photonic.execute import grids
 from photonic.profile import HardwareProfile
@@ -53,7 +53,7 @@ def check_program(
 ) -> list[Finding]:
     """Findings about a program on the core of ``profile``, bundle or not."""
     steps = _check_steps(program)
-    findings = steps + check_matrices(program, profile) + check_timing(program, profile)
+    findings = steps + check_matrices(program, profile) + check_cost(program, profile)
     findings += check_link(profile)
     if any(found.code in ("OPS002", "VAL001") for found in findings):
         return findings  # nothing can be run

@@ -133,6 +133,16 @@ CODES: dict[str, Code] = {
         "add timing.clock_ghz and timing.reconfiguration_us to the profile",
         "limits.latency_us",
     ),
+    "ENE001": Code(
+        "a beat takes more energy than the budget",
+        "use more cores or more beats per load, or a smaller student",
+        "limits.energy_uj",
+    ),
+    "ENE002": Code(
+        "the energy of a beat is known in part only: the profile lacks values",
+        "add the keys that are named to the profile",
+        "limits.energy_uj",
+    ),
     "LNK001": Code(
         "more light is lost between laser and detector than the limit allows",
         "use fewer or less lossy elements on the path",
