@@ -137,10 +137,20 @@ class HardwareProfile(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def converters(self) -> Converters | None:
-        """The converters of this core, or ``None`` when any of the three has no bit width."""
+        """The converters of this core, or ``None`` when any of the three has no bit width.
+
+        Raises:
+            ProfileError: a digital difference, which rounds twice where the integer reference
+                rounds once.
+        """
         bits = (self.input.bits, self.weight.bits, self.output.bits)
         if None in bits:
             return None
+        if self.input.encoding != "field" and self.input.difference == "digital":
+            raise ProfileError(
+                f"profile {self.name!r}: input.difference 'digital' rounds twice, which a "
+                "quantised model and its graph do not; simulate it, or choose 'analog'"
+            )
         symmetric = self.input.encoding == "intensity-differential"
         dac_bits, weight_bits, adc_bits = (int(b or 0) for b in bits)
         return Converters(

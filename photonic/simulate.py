@@ -151,10 +151,8 @@ def chip_layers(
     settings = device.compile(np.stack([b.matrix for b in blocks]))
     errors = None
     if chips is not None:
-        errors = {
-            name: values.to(on)
-            for name, values in device.static_errors(seed, chips, len(blocks)).items()
-        }
+        errors = device.static_errors(seed, chips, len(blocks))
+        errors = {name: values.to(on) for name, values in errors.items()}
     transfer = device.transfer(settings, errors).to(torch.device(on))
     # Without noise the codes must be exact, also where tanh comes near a rounding boundary.
     dtype = torch.float64 if chips is None else torch.float32

@@ -62,21 +62,31 @@ class Transfer:
 
     def blocks(self, chosen: slice) -> Transfer:
         """Some of the blocks."""
-        return replace(self._map(lambda values: values[:, chosen]), scale=self.scale[chosen])
+        return self._map(lambda values: values[:, chosen], self.scale[chosen])
 
     def on_chips(self, num_chips: int) -> Transfer:
         """The same light on each of ``num_chips`` chips, where it was that of one."""
-        return self._map(lambda values: values.expand(num_chips, *values.shape[1:]))
+        return self._map(lambda values: values.expand(num_chips, *values.shape[1:]), self.scale)
 
     def to(self, device: torch.device) -> Transfer:
         """The same on another device."""
-        moved = self._map(lambda values: values.to(device))
-        return replace(moved, scale=self.scale.to(device))
+        if self.matrix.device == device:
+            return self
+        return self._map(lambda values: values.to(device), self.scale.to(device))
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Transfer:
+    def _map(self, change: Callable[[Tensor], Tensor], scale: Tensor) -> Transfer:
         """Every tensor with chips and blocks changed alike."""
-        parts = {name: getattr(self, name) for name in ("matrix", "quadrature", "power", "offset")}
-        return replace(self, **{n: change(v) for n, v in parts.items() if v is not None})
+
+        def changed(values: Tensor | None) -> Tensor | None:
+            return None if values is None else change(values)
+
+        return Transfer(
+            matrix=change(self.matrix),
+            scale=scale,
+            quadrature=changed(self.quadrature),
+            power=changed(self.power),
+            offset=changed(self.offset),
+        )
 
 
 class Device(ABC):

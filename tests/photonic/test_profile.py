@@ -134,6 +134,13 @@ def test_differential_detection_takes_the_symmetric_grid():
     assert not converters.weight.symmetric
 
 
+def test_a_digital_difference_has_no_integer_reference():
+    profile = load_profile("feldmann_2021_pcm")
+    assert profile.converters() is not None
+    with pytest.raises(ProfileError, match="'digital' rounds twice"):
+        profile.with_value("input.difference", "digital").converters()
+
+
 def test_a_coherent_mesh_takes_fields_only():
     data = MINIMAL | {"kind": "mzi", "input": {"encoding": "intensity-offset"}}
     with pytest.raises(ProfileError, match="a coherent mesh takes 'field' only"):
