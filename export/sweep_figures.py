@@ -69,6 +69,7 @@ def yield_curve(points: Sequence[SweepPoint], labels: Labels) -> Figure:
     figure = _figure(6.4, 4.2)
     axes = figure.subplots()
     shown = _evenly(points, MOST_LINES)
+    some = f", {len(shown)} of {len(points)} points" if len(shown) < len(points) else ""
     colours = _ramp(len(shown))
     floor = 100 * labels.keep
     for point, colour in zip(shown, colours, strict=True):
@@ -79,11 +80,11 @@ def yield_curve(points: Sequence[SweepPoint], labels: Labels) -> Figure:
         axes.plot([], [], color=colour, label=_name(point.params) or "all chips")
         axes.plot([min(kept[0], floor) - 100, kept[0]], [100, 100], color=colour, lw=1.6)
         floor = min(floor, kept[0])
-    axes.axvline(100 * labels.keep, color=MARK, ls="--", lw=1, label=f"{100 * labels.keep:g} %")
+    axes.axvline(100 * labels.keep, color=MARK, ls="--", lw=1, label=f"limit {100 * labels.keep:g} %")
     axes.set(
         xlabel=f"{labels.metric} kept, % of the float model's {labels.reference:.3f}",
         ylabel="yield: chips that keep it (%)",
-        title=f"Yield of {labels.chips}",
+        title=f"Yield of {labels.chips}{some}",
         xlim=(max(0.0, floor - 2), 101.5),
         ylim=(-2, 103),
     )

@@ -131,7 +131,7 @@ def test_a_killed_worker_of_the_pool_is_replaced(sweep_model, alone, tmp_path):
 @pytest.mark.slow
 def test_workers_that_die_of_the_task_end_the_sweep(sweep_model, tmp_path, monkeypatch):
     monkeypatch.setattr("photonic.sweep.run.count_chips", die)
-    with pytest.raises(RunError, match="a worker died .* run the sweep again"):
+    with pytest.raises(RunError, match=r"a worker died .* run the sweep again"):
         counts_with(sweep_model, Resources(num_workers=2, folder=tmp_path))
     assert not list(tmp_path.rglob("*.npy"))
 
