@@ -18,6 +18,7 @@ from photonic.errors import ConfigError, RunError
 from photonic.files import atomic_directory, atomic_write
 from training.config import RunConfig, read_config, to_toml
 from training.fit import Diverged, Fit
+from training.inspector import inspect_run, write_report
 from training.outcome import finish, start_record
 from training.run import CONFIG, LOG, META, RESUME, SCHEMA_VERSION, Run, load_run
 from training.setup import build_problem
@@ -128,6 +129,9 @@ def _carry_on(
     seconds = perf_counter() - begun
     _append(out, {"event": "end", "epoch": fit.chosen[-1].best_epoch, "seconds": seconds})
     (out / RESUME).unlink()
+    report = inspect_run(out)
+    write_report(report, out)
+    callbacks.on_message(f"inspection: {report.summary()}")
     return load_run(out)
 
 
