@@ -7,8 +7,8 @@ that are not installed are left out (``pip install sleepecg`` for the one that n
 Ours hears one second at a time and never looks ahead; peers get the whole record. Lead MLII, V5 on
 102 and 104. A detected beat counts within 150 ms of an annotated one, one to one; ventricular
 flutter is not scored (record 207). ``EC57`` leaves out the first five minutes as ANSI/AAMI EC57
-does, ``all`` does not. The thresholds of ours were chosen on DS1, its filter band with all 48
-records in view: ``rest`` is the 26 records that chose no threshold.
+does, ``all`` does not. The parameters of ours were searched on DS1 and settled with all 48
+records in view, so all are selection data; ``rest`` is the 26 records outside DS1.
 
 Noise is added as PhysioNet's nst does it (Moody, Muldrow, Mark 1984), but without its clean
 intervals: from 5:00 on, its first channel scaled so that QRS power (peak-to-peak squared over 8) to
