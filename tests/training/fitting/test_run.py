@@ -29,7 +29,8 @@ def test_the_directory_holds_what_is_specified(ecg_run):
     names = {file.name for file in ecg_run.iterdir()}
     assert names == {
         "config.toml", "train_log.jsonl", "checkpoint.safetensors", "checkpoint.json",
-        "program.json", "inspection.json", "inspection.md", "sample.npz", "probs_train.npz", "probs_val.npz", "probs_test.npz",
+        "inspection.json", "inspection.md",
+        "program.json", "sample.npz", "probs_train.npz", "probs_val.npz", "probs_test.npz",
         "evaluation_val.json", "evaluation_test.json", "curves.png", "roc.png", "pr.png",
         "per_class.png", "confusion_val.png", "confusion_test.png", "beats.png",
     }  # fmt: skip
