@@ -188,7 +188,9 @@ MITDB_PLANS = {
                 _names("106 109 116 122 205 209 223"),
                 _names("108 115 119 124 201 203 220 230"),
             ),
-            note="validation by patients; train on DS1, test on DS2 of de Chazal et al. 2004",
+            # PhysioNet, MIT-BIH Arrhythmia Database Directory, introduction (mitdbdir/intro.htm).
+            note="validation by patients; train on DS1, test on DS2 of de Chazal et al. 2004; "
+            "records 201 (DS1) and 202 (DS2) are of one patient",
         ),
     )
 }
