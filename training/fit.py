@@ -21,10 +21,18 @@ from torch import Tensor
 from photonic.decision import Decision
 from photonic.errors import DataError
 from photonic.students import Student
-from training.judge import Scored, judge, policy_to_log, scores_to_dict
+from training.judge import (
+    Scored,
+    judge,
+    miss_score,
+    policy_to_log,
+    scores_to_dict,
+    teacher_figures,
+)
 from training.loop import Drawing, EpochPlan, EpochStats, Learner
 from training.optim import Plateau
 from training.policy import PolicyActions, PolicyState, actions_for, start
+from training.policy_kd import KdState, judge_teacher, kd_actions_for, start_kd, step_kd
 from training.problem import BATCHES, WEIGHTS, Problem, Progress, Stage, seeded
 from training.rebalancing import loss_weights, plan_rebalancing, sampling_multipliers
 
@@ -58,6 +66,7 @@ class Fit:
         counts = np.bincount(self.label[learned], minlength=len(problem.classes))
         self.rebalancing = plan_rebalancing(counts, problem.classes, problem.imbalance)
         self.chosen: list[Progress] = []
+        self.finished: list[tuple[list[Tensor], np.ndarray]] = []
         self.refitting, self.done = False, False
         self._enter(refitting=False, policy=start(problem.imbalance)[0])
 
@@ -92,24 +101,36 @@ class Fit:
     def _chosen_epoch(self) -> dict[str, Any]:
         progress, optim = self.progress, self.problem.optim
         plan = self._plan(actions_for(progress.policy, self.problem.imbalance))
+        messages = list(self._gate()[1]) if self.stage.teaches and not progress.epoch else []
         stats = [self._train(learner, plan) for learner in self.learners]
         logits = np.concatenate(
             [m.predict(fold) for m, fold in zip(self.learners, self.folds, strict=True)]
         )
         seen, unseen = (logits, self.label[self.validation]), self._unseen()
         verdict = judge(self.problem, seen, unseen, progress.policy)
+        score, distill = verdict.score, self.problem.imbalance.distill
+        if self.stage.by_miss:
+            score = miss_score(verdict, distill.kd_fpr_weight)
+        if progress.kd is not None:
+            kd, actions = step_kd(
+                progress.kd, verdict.miss, distill, policy_paused=verdict.actions.kd_paused
+            )
+            progress = replace(progress, kd=kd)
+            messages += actions.messages
         record = {
             **self._trained(plan, stats, verdict.decision, unseen),
             "val": scores_to_dict(verdict.decision, seen),
             **policy_to_log(verdict),
+            "selection_score": score,
+            "messages": [*messages, *verdict.actions.messages],
         }
-        if verdict.score > progress.best_score:
+        if score > progress.best_score:
             self.best = [learner.weights() for learner in self.learners]
             self.pooled = logits
             progress = replace(
                 progress,
                 best_epoch=progress.epoch,
-                best_score=verdict.score,
+                best_score=score,
                 decision=verdict.decision,
                 waited=-1,
             )
@@ -191,6 +212,7 @@ class Fit:
         """End a stage of choosing: its plans up to the best epoch are what counts."""
         progress = self.progress
         self.chosen.append(replace(progress, plans=progress.plans[: progress.best_epoch + 1]))
+        self.finished.append((self.best, self.pooled))
         self._next_stage()
 
     def _next_stage(self) -> None:
@@ -229,12 +251,28 @@ class Fit:
         self._begin(0)
 
     def _begin(self, number: int) -> None:
-        """Begin stage ``number`` from the best weights so far."""
+        """Begin stage ``number`` from the best weights of the one it starts from."""
         self.number = number
+        if self.stage.start is not None and not self.refitting:
+            self.best = self.finished[self.stage.start][0]
         for learner, weights in zip(self.learners, self.best, strict=True):
             learner.student.core = self.stage.core()
             learner.restart(weights)
-        self.progress = Progress(plateau=Plateau(lr=self.stage.lr), policy=self.progress.policy)
+        self.progress = Progress(
+            plateau=Plateau(lr=self.stage.lr),
+            policy=self.progress.policy,
+            kd=self._gate()[0] if self.stage.teaches else None,
+        )
+
+    def _gate(self) -> tuple[KdState, tuple[str, ...]]:
+        """Whether the teacher may teach, judged against the student of the first stage."""
+        teaching, distill = self.problem.teaching, self.problem.imbalance.distill
+        decision, pooled = self.chosen[0].decision, self.finished[0][1]
+        assert teaching is not None
+        assert decision is not None
+        student = teacher_figures(decision, (pooled, self.label[self.validation]))
+        state, actions = start_kd(judge_teacher(teaching.figures, student, distill), distill)
+        return state, actions.messages
 
     def _plan(self, actions: PolicyActions) -> EpochPlan:
         options, stage = self.problem.imbalance, self.stage
@@ -244,7 +282,14 @@ class Fit:
             drawing = "shuffle"
         elif kind == "balanced_batches":
             drawing = "balanced"
+        alpha, beta, gamma = 1.0, 0.0, 0.0
+        if self.progress.kd is not None:
+            kd = kd_actions_for(self.progress.kd, options.distill, policy_paused=actions.kd_paused)
+            alpha, beta, gamma = kd.alpha, kd.beta, kd.gamma
         return EpochPlan(
+            alpha=alpha,
+            beta=beta,
+            gamma=gamma,
             epoch=self.progress.epoch,
             num_epochs=stage.max_epochs,
             schedule=stage.schedule,
@@ -265,10 +310,15 @@ class Fit:
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Everything that the next epoch depends on, as JSON and as tensors."""
-        tensors = {"pooled": torch.from_numpy(self.pooled)} if hasattr(self, "pooled") else {}
+        tensors = (
+            {"pooled": torch.from_numpy(self.pooled.copy())} if hasattr(self, "pooled") else {}
+        )
         for k, (learner, best) in enumerate(zip(self.learners, self.best, strict=True)):
             tensors |= {f"{k}.{name}": x for name, x in learner.state().items()}
             tensors[f"{k}.best"] = best
+        for j, (weights, pooled) in enumerate(self.finished):
+            tensors[f"finished.{j}.pooled"] = torch.from_numpy(pooled)
+            tensors |= {f"finished.{j}.{k}": value for k, value in enumerate(weights)}
         plain = {
             "refitting": self.refitting,
             "number": self.number,
@@ -282,6 +332,11 @@ class Fit:
         """Inverse of :meth:`state`."""
         self.chosen = [Progress.from_dict(data) for data in plain["chosen"]]
         progress = Progress.from_dict(plain["progress"])
+        self.finished = []
+        for j in range(len(self.chosen)):
+            names = [n for n in tensors if n.startswith(f"finished.{j}.") and n[-1].isdigit()]
+            weights = [tensors[f"finished.{j}.{k}"] for k in range(len(names))]
+            self.finished.append((weights, tensors[f"finished.{j}.pooled"].numpy()))
         self._enter(refitting=plain["refitting"], policy=progress.policy)
         self._begin(plain["number"])
         self.progress, self.done = progress, plain["done"]

@@ -11,6 +11,7 @@ from photonic.decision import Decision
 from training.evaluate import choose_decision, cross_entropy, figures, report
 from training.metrics import confusion_matrix
 from training.policy import PolicyActions, PolicyState, step
+from training.policy_kd import TeacherFigures
 from training.policy_rules import EpochMetrics
 from training.problem import Problem
 from training.selection import selection_score
@@ -27,6 +28,8 @@ class Verdict:
         decision: the decision they call for.
         score: selection score, higher is better.
         loss: mean cross-entropy.
+        miss: share of abnormal samples called normal; None where there are none.
+        fpr: share of normal samples called abnormal; None where there are none.
         policy: state of the rebalancing policy after the epoch.
         actions: what it wants next, and why.
     """
@@ -34,6 +37,8 @@ class Verdict:
     decision: Decision
     score: float
     loss: float
+    miss: float | None
+    fpr: float | None
     policy: PolicyState
     actions: PolicyActions
 
@@ -63,7 +68,39 @@ def judge(problem: Problem, seen: Scored, unseen: Scored | None, policy: PolicyS
         other = _policy_metrics(decision, unseen)
         metrics = replace(metrics, unseen_miss=other.miss, unseen_fpr=other.fpr)
     following, actions = step(policy, metrics, options)
-    return Verdict(decision=decision, score=score, loss=loss, policy=following, actions=actions)
+    return Verdict(
+        decision=decision,
+        score=score,
+        loss=loss,
+        miss=metrics.miss,
+        fpr=metrics.fpr,
+        policy=following,
+        actions=actions,
+    )
+
+
+def miss_score(verdict: Verdict, fpr_weight: float) -> float:
+    """``-(miss + 0.35·FPR)``, by which distillation and its control choose; higher is better."""
+    return -((verdict.miss or 0.0) + fpr_weight * (verdict.fpr or 0.0))
+
+
+def teacher_figures(
+    decision: Decision, scored: Scored, learned: Scored | None = None
+) -> TeacherFigures:
+    """What the gate of distillation looks at: F1 (macro with several classes), miss, FPR.
+
+    Args:
+        decision: the model's own.
+        scored: selection samples.
+        learned: training samples, for the generalisation gap.
+    """
+
+    def f1(values: dict[str, Any]) -> float | None:
+        return values.get("f1", values["macro_f1"])
+
+    values = scores_to_dict(decision, scored)
+    train_f1 = None if learned is None else f1(scores_to_dict(decision, learned))
+    return TeacherFigures(f1=f1(values), miss=values["miss"], fpr=values["fpr"], train_f1=train_f1)
 
 
 def _policy_metrics(decision: Decision, scored: Scored) -> EpochMetrics:

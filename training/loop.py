@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from photonic.students import Student
 from training.config import OptimOptions
@@ -34,6 +34,9 @@ class EpochPlan:
         class_weights: weight of each class in the loss.
         multipliers: how much more often than in a plain shuffle each class is drawn.
         drawing: how the epoch's indices are drawn.
+        alpha: weight of the labels in the loss.
+        beta: weight of the teacher's logits.
+        gamma: weight of the teacher's features.
     """
 
     epoch: int
@@ -43,13 +46,21 @@ class EpochPlan:
     class_weights: tuple[float, ...]
     multipliers: tuple[float, ...]
     drawing: Drawing = "shuffle"
+    alpha: float = 1.0
+    beta: float = 0.0
+    gamma: float = 0.0
 
 
 class Objective(Protocol):
     """The loss of a batch."""
 
     def __call__(
-        self, logits: Tensor, features: Tensor, batch: Tensor, class_weights: Tensor
+        self,
+        logits: Tensor,
+        features: Tensor,
+        batch: Tensor,
+        class_weights: Tensor,
+        plan: EpochPlan,
     ) -> Tensor:
         """Scalar loss of the samples whose indices are ``batch``."""
         ...
@@ -83,7 +94,7 @@ class Learner:
         student: is trained in place.
         samples: every sample; ``index`` says which of them are learned from.
         index: indices of the training samples.
-        objective: the loss.
+        objective: the loss; where it is a module, its parameters are trained along.
         options: optimiser, batch size, clipping, averaging.
         generator: draws the batches; on the CPU whatever the device is.
     """
@@ -105,7 +116,9 @@ class Learner:
         self.dropout = torch.Generator(samples.label.device)
         self.dropout.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         student.generator = self.dropout
-        self.parameters = FlatParameters(student)
+        self.parameters = FlatParameters(
+            student, objective if isinstance(objective, nn.Module) else None
+        )
         self.average = self.parameters.value.detach().clone()
         self.optimizer = build_optimizer(self.parameters, options)
 
@@ -130,7 +143,7 @@ class Learner:
         for batch, lr in zip(batches, rates.tolist(), strict=True):
             parameters.zero_grad()
             logits, features = self.student({name: x[batch] for name, x in inputs.items()})
-            loss = self.objective(logits, features, batch, weights)
+            loss = self.objective(logits, features, batch, weights, plan)
             loss.backward()
             with torch.no_grad():
                 squares.addcmul_(parameters.grad, parameters.grad)

@@ -23,10 +23,13 @@ class FlatParameters:
 
     Args:
         module: its parameters that require a gradient move into :attr:`value` and stay there.
+        extra: another module whose parameters are trained along, named ``objective.…``.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, extra: nn.Module | None = None) -> None:
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        if extra is not None:
+            named += [(f"objective.{n}", p) for n, p in extra.named_parameters() if p.requires_grad]
         self.value = nn.Parameter(torch.cat([p.detach().reshape(-1) for _, p in named]))
         self.value.grad = torch.zeros_like(self.value)
         self.slices: dict[str, slice] = {}

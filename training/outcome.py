@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from photonic.decision import softmax
+from photonic.files import atomic_write
 from photonic.layers import ExactCore
+from training.comparison import write_comparison
 from training.config import RunConfig
 from training.evaluate import Predictions, report
 from training.fit import Fit
@@ -79,6 +81,10 @@ def finish(name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit) -> 
     page = _waveforms(data, data.subset(last))
     write_figures(out, fit.decision, predictions, page, read_log(out))
     meta = _meta(name, config, data, fit, predictions)
+    if fit.problem.teaching is not None:
+        meta["distillation"] = write_comparison(out, fit)
+        with atomic_write(out / "teacher.safetensors") as temporary:
+            temporary.write_bytes(fit.problem.teaching.file.read_bytes())
     save_run(out, meta=meta, sample=reference_sample(data, fit, seed=config.seed))
     run = load_run(out)
     for subset in ("val", "test"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,10 @@ from training.loop import EpochPlan, Objective, Samples
 from training.optim import Plateau
 from training.options import ImbalanceOptions
 from training.policy import PolicyState, state_from_dict, state_to_dict
+from training.policy_kd import KdState, kd_state_from_dict, kd_state_to_dict
+
+if TYPE_CHECKING:
+    from training.teaching import Teaching
 
 WEIGHTS, BATCHES = 0, 1
 
@@ -39,6 +43,9 @@ class Stage:
         schedule: of the learning rate.
         max_epochs: most epochs.
         min_epochs: epochs before early stopping may act.
+        start: number of the stage whose best weights it begins from; the one before if left out.
+        teaches: whether the teacher's terms are in the loss.
+        by_miss: choose the epoch by miss + 0.35·FPR, as distillation and its control do.
     """
 
     name: str
@@ -47,6 +54,9 @@ class Stage:
     schedule: str
     max_epochs: int
     min_epochs: int
+    start: int | None = None
+    teaches: bool = False
+    by_miss: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,7 @@ class Problem:
         stages: float first, then with the hardware's bits.
         build: a fresh student from a generator.
         objective: the loss.
+        teaching: the teacher and what it says, where there is one.
         seed: of weights and batches.
     """
 
@@ -74,6 +85,7 @@ class Problem:
     build: Callable[[torch.Generator], Student]
     objective: Objective
     seed: int
+    teaching: Teaching | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +101,7 @@ class Progress:
         policy: state of the rebalancing policy.
         decision: decision of the best epoch.
         plans: what every epoch did.
+        kd: state of the gate of distillation, in the stage that it is for.
     """
 
     epoch: int = 0
@@ -99,6 +112,7 @@ class Progress:
     policy: PolicyState
     decision: Decision | None = None
     plans: tuple[EpochPlan, ...] = ()
+    kd: KdState | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -111,6 +125,7 @@ class Progress:
             "policy": state_to_dict(self.policy),
             "decision": None if self.decision is None else self.decision.to_dict(),
             "plans": [asdict(plan) for plan in self.plans],
+            "kd": None if self.kd is None else kd_state_to_dict(self.kd),
         }
 
     @classmethod
@@ -123,6 +138,7 @@ class Progress:
             policy=state_from_dict(data["policy"]),
             decision=None if decision is None else Decision.from_dict(decision),
             plans=tuple(_plan_from_dict(plan) for plan in data["plans"]),
+            kd=None if data["kd"] is None else kd_state_from_dict(data["kd"]),
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
@@ -10,25 +13,27 @@ from photonic.errors import ConfigError
 from photonic.layers import Core, ExactCore
 from photonic.profile import load_profile
 from training.config import RunConfig
-from training.loop import Objective, Samples
+from training.distill import Distillation
+from training.loop import EpochPlan, Objective, Samples
 from training.losses import build_loss
 from training.options import ImbalanceOptions
-from training.problem import Problem, Stage
+from training.problem import WEIGHTS, Problem, Stage, seeded
+from training.teaching import TEACHER, prepare_teacher
 from training.workloads import Dataset, task_of, workload
 
 
-def build_problem(name: str, config: RunConfig, data: Dataset) -> Problem:
-    """What is to be learned, from configuration and data.
+def build_problem(
+    name: str,
+    config: RunConfig,
+    data: Dataset,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Problem:
+    """What is to be learned, from configuration and data; with distillation, the teacher too.
 
     Raises:
         ConfigError: a device that this machine lacks, or a profile without bits.
         ProfileError: no such profile, or a bad one.
     """
-    if config.distill.use_kd:
-        raise ConfigError(
-            "use_kd is on (strategy_preset full switches it on), but this release has no teacher "
-            "yet: add --no-use_kd"
-        )
     device = torch.device(config.optim.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device {config.optim.device!r}: this machine has no CUDA device")
@@ -37,6 +42,21 @@ def build_problem(name: str, config: RunConfig, data: Dataset) -> Problem:
         label=torch.from_numpy(data.label),
     ).to(device)
     build, imbalance = workload(name).build, config.imbalance(task_of(data.classes))
+    objective, teaching = objective_of(samples, imbalance), None
+    if imbalance.distill.use_kd:
+        teaching = prepare_teacher(
+            samples, data.split, data.classes, imbalance, seed=config.seed, on_step=on_step
+        )
+        student = build(config, len(data.classes), seeded(config.seed, WEIGHTS))
+        objective = Distillation(
+            objective,
+            samples.label,
+            teaching.logits,
+            teaching.features,
+            num_features=student.program().shapes()[student.features][1],
+            options=imbalance.distill,
+            generator=seeded(config.seed, TEACHER, 1),
+        ).to(device)
     return Problem(
         samples=samples,
         classes=data.classes,
@@ -44,8 +64,9 @@ def build_problem(name: str, config: RunConfig, data: Dataset) -> Problem:
         imbalance=imbalance,
         optim=config.optim,
         stages=_stages(config),
+        teaching=teaching,
         build=lambda generator: build(config, len(data.classes), generator),
-        objective=objective_of(samples, imbalance),
+        objective=objective,
         seed=config.seed,
     )
 
@@ -60,6 +81,7 @@ def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:
         features: torch.Tensor,
         batch: torch.Tensor,
         class_weights: torch.Tensor,
+        plan: EpochPlan,
     ) -> torch.Tensor:
         return loss(logits, samples.label[batch], class_weights)
 
@@ -68,6 +90,7 @@ def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:
         features: torch.Tensor,
         batch: torch.Tensor,
         class_weights: torch.Tensor,
+        plan: EpochPlan,
     ) -> torch.Tensor:
         label = samples.label[batch]
         return cross_entropy(logits, label, class_weights, label_smoothing=smoothing)
@@ -86,8 +109,13 @@ def _stages(config: RunConfig) -> tuple[Stage, ...]:
         max_epochs=optim.max_epochs,
         min_epochs=optim.min_epochs,
     )
+    stages = [first]
+    if config.distill.use_kd:
+        # Both begin where the first ended and differ in the teacher alone.
+        control = replace(first, name="control", start=0, by_miss=True)
+        stages += [control, replace(control, name="distilled", teaches=True)]
     if hardware.profile is None:
-        return (first,)
+        return tuple(stages)
     profile = load_profile(hardware.profile)
 
     def core() -> Core:
@@ -104,4 +132,4 @@ def _stages(config: RunConfig) -> tuple[Stage, ...]:
         max_epochs=hardware.qat_epochs,
         min_epochs=hardware.qat_epochs,
     )
-    return first, second
+    return *stages, second

@@ -64,7 +64,7 @@ def train(name: str, config: RunConfig, out: Path, callbacks: Callbacks = Callba
     refuse_occupied(out)
     data = workload(name).load(config, callbacks.on_source)
     callbacks.on_data(data)
-    fit = Fit(build_problem(name, config, data), callbacks.on_step)
+    fit = Fit(build_problem(name, config, data, callbacks.on_step), callbacks.on_step)
     start = start_record(name, config, data, fit)
     for message in fit.rebalancing.messages:
         callbacks.on_message(message)
@@ -89,7 +89,7 @@ def resume(out: Path, callbacks: Callbacks = Callbacks()) -> Run:
     config = read_config(out / CONFIG, workload(name).config)
     data = workload(name).load(config, callbacks.on_source)
     callbacks.on_data(data)
-    fit = Fit(build_problem(name, config, data), callbacks.on_step)
+    fit = Fit(build_problem(name, config, data, callbacks.on_step), callbacks.on_step)
     fit.load_state(plain["fit"], tensors)
     os.truncate(out / LOG, plain["log_bytes"])
     return _carry_on(name, config, out, data, fit, callbacks)
@@ -154,7 +154,7 @@ def _save_state(folder: Path, name: str, fit: Fit) -> None:
         "log_bytes": (folder / LOG).stat().st_size,
     }
     with atomic_write(folder / RESUME) as temporary:
-        plain_tensors = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
+        plain_tensors = {key: tensor.cpu().clone().contiguous() for key, tensor in tensors.items()}
         temporary.write_bytes(save(plain_tensors, {"state": json.dumps(document)}))
 
 

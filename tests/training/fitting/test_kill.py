@@ -18,7 +18,7 @@ NUM_KILLS = 20
 
 def photonic(*arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "photonic.cli.main", *arguments, "--json"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def test_killed_twenty_times_and_still_the_same_weights(ecg_options, tmp_path):
@@ -28,7 +28,7 @@ def test_killed_twenty_times_and_still_the_same_weights(ecg_options, tmp_path):
     ]  # fmt: skip
     begun = time.monotonic()
     whole = photonic("train", "ecg", *options, "--out", str(tmp_path / "whole"))
-    assert whole.wait() == 0, whole.stderr.read().decode()
+    assert whole.wait() == 0
     seconds = time.monotonic() - begun
 
     out, draw, kills = tmp_path / "killed", random.Random(0), 0
@@ -46,7 +46,7 @@ def test_killed_twenty_times_and_still_the_same_weights(ecg_options, tmp_path):
         ]  # fmt: skip
         process = photonic(*again)
     if process.poll() is None:
-        assert process.wait() == 0, process.stderr.read().decode()
+        assert process.wait() == 0
     assert kills >= 3
     for name in ("checkpoint.safetensors", "program.json"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -1,0 +1,112 @@
+"""Teacher, control and distilled student side by side, each at its own chosen decision."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from photonic.decision import Decision, softmax
+from photonic.files import atomic_write
+from photonic.layers import ExactCore
+from training.evaluate import headline, report
+from training.fit import Fit
+from training.loop import predict
+from training.plots import save
+from training.run import read_log
+
+_COLUMNS = ("stage", "epoch", "lr", "alpha", "beta", "gamma", "train_loss", "threshold")
+_FIGURES = ("loss", "f1", "macro_f1", "miss", "fpr", "auroc")
+_COLOURS = {"teacher": "#999999", "control": "#0072B2", "distilled": "#D55E00"}
+
+Model = tuple[Decision, dict[str, np.ndarray]]
+"""A decision, and logits by subset."""
+
+
+def write_comparison(out: Path, fit: Fit) -> dict[str, Any]:
+    """Write ``kd.csv`` and ``kd_roc.png``; returns the figures of every model by subset.
+
+    The control began where the distilled student began and was trained as long, without a teacher.
+    """
+    models = _models(fit)
+    index = _subsets(fit)
+    figures: dict[str, Any] = {}
+    for name, (decision, logits) in models.items():
+        figures[name] = {
+            subset: headline(report(decision, softmax(values), fit.label[index[subset]]))
+            for subset, values in logits.items()
+        } | {"threshold": decision.threshold}
+    save(_roc(models, {s: fit.label[i] for s, i in index.items()}), out / "kd_roc.png")
+    _write_csv(out / "kd.csv", read_log(out))
+    state = fit.chosen[_number(fit, "distilled")].kd
+    return {**figures, "gate_open": bool(state and state.enabled)}
+
+
+def _models(fit: Fit) -> dict[str, Model]:
+    teaching, index = fit.problem.teaching, _subsets(fit)
+    assert teaching is not None
+    said = teaching.logits.cpu().numpy()
+    models: dict[str, Model] = {
+        "teacher": (teaching.decision, {subset: said[i] for subset, i in index.items()})
+    }
+    learner = fit.learners[0]
+    core, current = fit.student.core, learner.weights()
+    fit.student.core = ExactCore()
+    for name in ("control", "distilled"):
+        number = _number(fit, name)
+        decision = fit.chosen[number].decision
+        assert decision is not None
+        learner.parameters.load(fit.finished[number][0][0])
+        inputs = fit.problem.samples.inputs
+        models[name] = (decision, {s: predict(fit.student, inputs, i) for s, i in index.items()})
+    learner.parameters.load(current)
+    fit.student.core = core
+    return models
+
+
+def _number(fit: Fit, name: str) -> int:
+    return next(i for i, stage in enumerate(fit.problem.stages) if stage.name == name)
+
+
+def _subsets(fit: Fit) -> dict[str, np.ndarray]:
+    split = fit.problem.split
+    return {"val": split.val, "test": split.test} if len(split.test) else {"val": split.val}
+
+
+def _roc(models: Mapping[str, Model], labels: Mapping[str, np.ndarray]) -> Figure:
+    figure = Figure(figsize=(5 * len(labels), 4.6))
+    figure.subplots_adjust(0.08, 0.12, 0.98, 0.92, wspace=0.18)
+    panels = figure.subplots(1, len(labels), squeeze=False)[0]
+    for axes, (subset, label) in zip(panels, labels.items(), strict=True):
+        for name, (decision, logits) in models.items():
+            probs = softmax(logits[subset])
+            values = report(decision, probs, label)
+            if values["auroc"] is None:
+                continue
+            x, y, _ = roc_curve(label > 0, 1.0 - probs[:, 0])
+            text = f"{name}, area {values['auroc']:.3f}"
+            axes.plot(x, y, color=_COLOURS[name], lw=1.5, label=text)
+            axes.plot(values["fpr"], 1 - values["miss"], "o", color=_COLOURS[name], mec="white")
+        axes.set(xlabel="false-positive rate", ylabel="sensitivity", title=subset)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _write_csv(file: Path, log: Sequence[Mapping[str, Any]]) -> None:
+    epochs = [line for line in log if line.get("event") == "epoch" and "val" in line]
+    subsets = ("train", "val", "generalisation")
+    heads = [f"{subset}_{key}" for subset in subsets for key in _FIGURES]
+    with atomic_write(file) as temporary, temporary.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow([*_COLUMNS, "score", "weight_of_abnormal", *heads])
+        for line in epochs:
+            figures = [line.get(s, {}).get(key, "") for s in subsets for key in _FIGURES]
+            weight = line["class_weights"][1]
+            shown = [line.get(c, "") for c in _COLUMNS]
+            rows.writerow([*shown, line["selection_score"], weight, *figures])
