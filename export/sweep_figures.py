@@ -71,7 +71,7 @@ def yield_curve(points: Sequence[SweepPoint], labels: Labels) -> Figure:
     shown = _evenly(points, MOST_LINES)
     some = f", {len(shown)} of {len(points)} points" if len(shown) < len(points) else ""
     colours = _ramp(len(shown))
-    floor = 100 * labels.keep
+    floor = 100.0 * labels.keep
     for point, colour in zip(shown, colours, strict=True):
         kept = 100 * np.sort(np.nan_to_num(point.scores)) / labels.reference
         # Chips that keep at least x: all up to the worst one, then a step down at each chip.
@@ -80,7 +80,8 @@ def yield_curve(points: Sequence[SweepPoint], labels: Labels) -> Figure:
         axes.plot([], [], color=colour, label=_name(point.params) or "all chips")
         axes.plot([min(kept[0], floor) - 100, kept[0]], [100, 100], color=colour, lw=1.6)
         floor = min(floor, kept[0])
-    axes.axvline(100 * labels.keep, color=MARK, ls="--", lw=1, label=f"limit {100 * labels.keep:g} %")
+    limit = 100 * labels.keep
+    axes.axvline(limit, color=MARK, ls="--", lw=1, label=f"limit {limit:g} %")
     axes.set(
         xlabel=f"{labels.metric} kept, % of the float model's {labels.reference:.3f}",
         ylabel="yield: chips that keep it (%)",

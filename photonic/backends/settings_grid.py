@@ -54,7 +54,7 @@ def knob_of(profile: HardwareProfile) -> Knob:
         case "mrr":
             reach, bits = profile.ring.max_detuning, profile.ring.tuning_bits
             step = None if bits is None else reach / (2**bits - 1)
-            probe = max(0.02, 2 * (step or 0.0))
+            probe = max(0.1 if _reads_coarsely(profile) else 0.02, 2 * (step or 0.0))
             return Knob(name="detuning", low=0.0, high=reach, step=step, period=None, probe=probe)
         case "pcm":
             bits = profile.pcm.level_bits
@@ -91,7 +91,15 @@ def _phases(profile: HardwareProfile) -> Knob:
         high=high,
         step=step,
         period=None if coupled else turn,
-        probe=1e-3 if step is None else max(0.1, 2.0 * step),
+        probe=max(0.1 if _reads_coarsely(profile) else 1e-3, 2.0 * (step or 0.0)),
+    )
+
+
+def _reads_coarsely(profile: HardwareProfile) -> bool:
+    """Whether a reading has codes or noise, in which a small change would drown."""
+    output = profile.output
+    return bool(
+        output.bits is not None or output.noise_sigma or profile.noise.bandwidth_ghz is not None
     )
 
 

@@ -24,6 +24,9 @@ from photonic.errors import ConfigError
 DAMPING_START, DAMPING_LEAST, DAMPING_MOST = 1e-3, 1e-12, 1e3
 # A radian, a half-linewidth or a whole cell at once is beyond what a Jacobian can promise.
 LARGEST_STEP = 0.5
+# A step on codes that leaves more than this share of the error is not worth a Jacobian.
+WORTHWHILE = 0.8
+SMALLEST_RESPONSE = 1e-12
 # Rounds of holding knobs at the ends of their range.
 HOLDS = 2
 # Lanes that a restart may help: cold ones that ended in a valley.
@@ -190,7 +193,7 @@ def _descend(
     for _ in range(options.iterations):
         if (_norm(residual) <= options.tolerance * bench.norm).all():
             break
-        jacobian = bench.jacobian(knobs)
+        jacobian, start = bench.jacobian(knobs), _norm(residual).mean()
         for _ in range(4):
             moved = _limited(
                 bench.knob, knobs + _step(bench.knob, knobs, jacobian, residual, damping)
@@ -204,6 +207,8 @@ def _descend(
             )
             if better.mean() > 0.5:
                 break
+        if bench.knob.step is not None and _norm(residual).mean() > WORTHWHILE * start:
+            break  # the codes are the limit now, which the search is for
     return knobs, residual
 
 
@@ -232,7 +237,8 @@ def _step(
 
 def _free_step(jacobian: np.ndarray, residual: np.ndarray, damping: np.ndarray) -> np.ndarray:
     gram = jacobian @ jacobian.swapaxes(1, 2)
-    scale = np.trace(gram, axis1=1, axis2=2) / gram.shape[1] + 1e-300
+    # The floor keeps a lane solvable on which no knob does anything.
+    scale = np.trace(gram, axis1=1, axis2=2) / gram.shape[1] + SMALLEST_RESPONSE
     gram = gram + (damping * scale)[:, None, None] * np.eye(gram.shape[1])
     solved = np.linalg.solve(gram, residual[..., None])
     step = -(jacobian.swapaxes(1, 2) @ solved)[..., 0]

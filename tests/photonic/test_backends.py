@@ -146,7 +146,7 @@ def test_numbers_and_replies_come_back_as_they_were(values, number):
 def test_a_garbled_reply_is_seen(position, character):
     reply = seal(7, numbers([1.5, -2.25]))
     garbled = reply[:position] + character + reply[position + 1 :]
-    if garbled != reply:
+    if garbled.strip() != reply:
         with pytest.raises(BadReplyError):
             unseal(7, garbled)
 

@@ -81,6 +81,7 @@ def test_an_unknown_backend_is_one_line(photonic, small_bundle):
     assert "known are scpi, simulator" in outcome.err
 
 
+@pytest.mark.slow
 def test_calibrate_answers_before_and_after(photonic, small_bundle):
     outcome = photonic(
         "calibrate", small_bundle, "--profile", "generic_8bit", "--chips", 2, "--averages", 2,
