@@ -82,7 +82,9 @@ def our_epoch(
 ) -> Callable[[], None]:
     samples = Samples(inputs={"beat": beats.transpose(1, 2).contiguous()}, label=label)
 
-    def objective(logits: Tensor, features: Tensor, batch: Tensor, weights: Tensor) -> Tensor:
+    def objective(
+        logits: Tensor, features: Tensor, batch: Tensor, weights: Tensor, plan: EpochPlan
+    ) -> Tensor:
         return functional.cross_entropy(logits, label[batch], weights)
 
     learner = Learner(
