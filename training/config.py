@@ -28,7 +28,7 @@ from training.options import (
     ThresholdOptions,
     WeightOptions,
 )
-from training.presets import flat_options, resolve
+from training.presets import ALIASES, flat_options, resolve
 
 Preset = Literal["default", "stable", "balanced", "full", "aggressive", "very_aggressive"]
 
@@ -127,6 +127,7 @@ def resolve_config(
     Raises:
         ConfigError: an unknown name, a value out of range, or options that contradict each other.
     """
+    given = _without_aliases(given)
     recipe = str(given.get("recipe", model.model_fields["recipe"].default))
     if recipe not in recipes:
         raise ConfigError(f"recipe {recipe!r}: choose one of {', '.join(recipes)}")
@@ -142,6 +143,20 @@ def resolve_config(
     flat = flat_options(resolved)
     del flat["task"]  # follows from the data
     return from_flat(model, {**values, **flat})
+
+
+def _without_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options under their own names.
+
+    Raises:
+        ConfigError: an option that stands there under two names.
+    """
+    plain = {name: value for name, value in given.items() if name not in ALIASES}
+    for alias in ALIASES.keys() & given.keys():
+        if ALIASES[alias] in plain:
+            raise ConfigError(f"{alias} is another name of {ALIASES[alias]}: give it once")
+        plain[ALIASES[alias]] = given[alias]
+    return plain
 
 
 def from_flat(model: type[ConfigT], flat: Mapping[str, Any]) -> ConfigT:

@@ -21,6 +21,7 @@ from torch import Tensor
 from photonic.decision import Decision
 from photonic.errors import DataError
 from photonic.students import Student
+from training.advice import EpochFigures, advise_after_epoch, advise_before_training
 from training.judge import (
     Scored,
     judge,
@@ -65,8 +66,12 @@ class Fit:
         learned = split.selection if split.folds else split.train
         counts = np.bincount(self.label[learned], minlength=len(problem.classes))
         self.rebalancing = plan_rebalancing(counts, problem.classes, problem.imbalance)
+        advice = advise_before_training(self.rebalancing, problem.imbalance)
+        self.messages = (*self.rebalancing.messages, *(f"advice: {a.message}" for a in advice))
         self.chosen: list[Progress] = []
         self.finished: list[tuple[list[Tensor], np.ndarray]] = []
+        self.history: list[EpochFigures] = []
+        self.advised: set[str] = set()
         self.refitting, self.done = False, False
         self._enter(refitting=False, policy=start(problem.imbalance)[0])
 
@@ -122,8 +127,9 @@ class Fit:
             "val": scores_to_dict(verdict.decision, seen),
             **policy_to_log(verdict),
             "selection_score": score,
-            "messages": [*messages, *verdict.actions.messages],
         }
+        messages += [*verdict.actions.messages, *self._advice(record)]
+        record["messages"] = messages
         if score > progress.best_score:
             self.best = [learner.weights() for learner in self.learners]
             self.pooled = logits
@@ -147,6 +153,19 @@ class Fit:
         if self._stops():
             self._choose()
         return record
+
+    def _advice(self, record: Mapping[str, Any]) -> list[str]:
+        """Advice whose condition was just seen for the first time."""
+        rows = record["val"]["per_class"].values()
+        figures = EpochFigures(
+            recalls=tuple(row["sensitivity"] for row in rows),
+            rare_f1=record["val"]["rare_f1"],
+            train_loss=record["train_loss"],
+        )
+        self.history.append(figures)
+        found = advise_after_epoch(self.history, self.problem.imbalance, already=self.advised)
+        self.advised |= {advice.code for advice in found}
+        return [f"advice: {advice.message}" for advice in found]
 
     def _train(self, learner: Learner, plan: EpochPlan) -> EpochStats:
         stats = learner.train_epoch(plan, self.advance)
@@ -325,6 +344,8 @@ class Fit:
             "done": self.done,
             "progress": self.progress.to_dict(),
             "chosen": [progress.to_dict() for progress in self.chosen],
+            "history": [asdict(figures) for figures in self.history],
+            "advised": sorted(self.advised),
         }
         return plain, tensors
 
@@ -332,6 +353,11 @@ class Fit:
         """Inverse of :meth:`state`."""
         self.chosen = [Progress.from_dict(data) for data in plain["chosen"]]
         progress = Progress.from_dict(plain["progress"])
+        self.history = [
+            EpochFigures(**{**figures, "recalls": tuple(figures["recalls"])})
+            for figures in plain["history"]
+        ]
+        self.advised = set(plain["advised"])
         self.finished = []
         for j in range(len(self.chosen)):
             names = [n for n in tensors if n.startswith(f"finished.{j}.") and n[-1].isdigit()]

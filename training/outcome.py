@@ -53,9 +53,9 @@ def start_record(name: str, config: RunConfig, data: Dataset, fit: Fit) -> dict[
         "classes": list(data.classes),
         "class_counts": {subset: _counts(data, index) for subset, index in subsets.items()},
         **{
-            key: plan[key]
-            for key in ("class_weights", "weight_mode", "expected_mix", "target_mix", "messages")
+            key: plan[key] for key in ("class_weights", "weight_mode", "expected_mix", "target_mix")
         },
+        "messages": list(fit.messages),
         "sampler": plan["sampler_kind"],
         "effective_weights": plan["effective"],
         "first_probs": softmax(learner.predict(first)).mean(axis=0).tolist(),

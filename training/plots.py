@@ -90,15 +90,24 @@ def curves(log: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _phases(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
     """A line where another stage or the refit begins."""
-    before = None
+    before, lines = None, 0
     for number, line in enumerate(epochs):
         now = (line["phase"], line["stage"])
         if before is not None and now != before:
             axes.axvline(number - 0.5, color="0.6", lw=0.8, ls=":")
             text = line["stage"] if line["phase"] == "choose" else f"refit {line['stage']}"
+            late = number > 0.7 * len(epochs)
+            # Short stages stand close together, so their names stand one below the other.
             axes.text(
-                number, 0.98, text, transform=axes.get_xaxis_transform(), fontsize=7, va="top"
+                number - 0.7 if late else number - 0.3,
+                0.98 - 0.07 * (lines % 4),
+                text,
+                transform=axes.get_xaxis_transform(),
+                fontsize=7,
+                va="top",
+                ha="right" if late else "left",
             )
+            lines += 1
         before = now
 
 

@@ -66,7 +66,7 @@ def train(name: str, config: RunConfig, out: Path, callbacks: Callbacks = Callba
     callbacks.on_data(data)
     fit = Fit(build_problem(name, config, data, callbacks.on_step), callbacks.on_step)
     start = start_record(name, config, data, fit)
-    for message in fit.rebalancing.messages:
+    for message in fit.messages:
         callbacks.on_message(message)
     with atomic_directory(out) as folder:
         (folder / CONFIG).write_text(to_toml(config), encoding="utf-8")

@@ -29,6 +29,16 @@ from training.workloads.ecg import EcgConfig
     required=True,
     help="Run directory to make.",
 )
+@click.option(
+    "--max-class-weight-ratio",
+    type=click.FloatRange(min=1.0),
+    help="Another name of --class-weight-max-ratio.",
+)
+@click.option(
+    "--use-weighted-sampling/--no-use-weighted-sampling",
+    default=None,
+    help="Another name of --use-weighted-sampler.",
+)
 @json_option
 @click.pass_context
 def ecg(context: click.Context, out: Path, as_json: bool, **_: Any) -> None:

@@ -92,3 +92,10 @@ def test_a_damaged_file_is_one_line(tmp_path):
 def test_from_flat_refuses_unknown_names():
     with pytest.raises(ConfigError, match="colour"):
         from_flat(EcgConfig, {"data": "x", "colour": "red"})
+
+
+def test_an_option_with_two_names_is_one_option():
+    given = {"data": "x", "labels": "aami-4", "max_class_weight_ratio": 3.0}
+    assert ECG.resolve(given).weights.class_weight_max_ratio == 3.0
+    with pytest.raises(ConfigError, match="give it once"):
+        ECG.resolve({**given, "class_weight_max_ratio": 2.0})

@@ -24,7 +24,7 @@ def photonic(*arguments: str) -> subprocess.Popen:
 def test_killed_twenty_times_and_still_the_same_weights(ecg_options, tmp_path):
     options = [
         "--data", str(ecg_options["data"]), "--labels", "aami-binary", "--split", "by-record",
-        "--max_epochs", "60", "--min_epochs", "60", "--batch_size", "2", "--dropout", "0.1",
+        "--max_epochs", "40", "--min_epochs", "40", "--batch_size", "4", "--dropout", "0.1",
     ]  # fmt: skip
     begun = time.monotonic()
     whole = photonic("train", "ecg", *options, "--out", str(tmp_path / "whole"))
