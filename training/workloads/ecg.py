@@ -57,7 +57,15 @@ class EcgConfig(RunConfig):
 
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "ours": {},
+    # On the validation share of split `seed` with `seed-binary` and seed 0, selection score by
+    # plateau from 1e-3: 1.45, one cycle to 1e-2: 1.51, to 3e-2: 1.38.
+    "ours": {
+        "optimizer": "adamw",
+        "schedule": "onecycle",
+        "lr": 0.01,
+        "max_epochs": 40,
+        "min_epochs": 40,
+    },
     "founding": {
         "use_tanh_activations": False,
         "free_head": True,
