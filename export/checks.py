@@ -16,12 +16,16 @@ from export.cost_checks import check_cost
 from export.findings import Finding, finding
 from export.link_checks import check_link
 from export.matrix_checks import check_matrices
+from export.score_checks import check_score
 from export.settings import check_settings
 from export.signal_checks import check_signals
 from photonic.errors import BundleError, ProgramError
 from photonic.execute import grids
 from photonic.profile import HardwareProfile
 from photonic.program import Program, Unit
+
+NOT_RUNNABLE = ("OPS002", "VAL001")
+"""Findings after which the model cannot be run."""
 
 
 def check_bundle(
@@ -45,7 +49,10 @@ def check_bundle(
     except BundleError as error:
         code = "OPS002" if "unknown op" in str(error) else "BND004"
         return [*findings, finding(code, "error", str(error))]
-    return findings + check_program(program, profile, real)
+    findings += check_program(program, profile, real)
+    if any(found.code in NOT_RUNNABLE for found in findings):
+        return findings
+    return findings + check_score(bundle, profile)
 
 
 def check_program(
@@ -55,7 +62,7 @@ def check_program(
     steps = _check_steps(program)
     findings = steps + check_matrices(program, profile) + check_cost(program, profile)
     findings += check_link(profile)
-    if any(found.code in ("OPS002", "VAL001") for found in findings):
+    if any(found.code in NOT_RUNNABLE for found in findings):
         return findings  # nothing can be run
     return findings + check_settings(program, profile) + check_signals(program, profile, inputs)
 

@@ -92,6 +92,11 @@ CODES: dict[str, Code] = {
         "the profile has no bit widths: there is no deployed model",
         "export for a profile with DAC, weight and ADC bits to have one",
     ),
+    "QNT006": Code(
+        "the bits of the core cost more of the score than the limit allows",
+        "train with this profile (--profile), or use one with more bits",
+        "limits.max_score_drop",
+    ),
     "ADC001": Code(
         "clipping at the ADC changes more values on real data than the limit allows",
         "train with the profile (QAT), lower the gain, or raise output.full_scale",

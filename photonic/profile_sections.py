@@ -256,6 +256,9 @@ class Limits(Section):
     min_sqnr_db: float = Field(
         default=6.0, description="least signal to quantisation noise of a matrix"
     )
+    max_score_drop: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05, description="score that the bits alone may cost on the reference sample"
+    )
     max_clip_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="share of ADC samples that may clip on real data"
     )

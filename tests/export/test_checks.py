@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from export.bundle import Bundle, open_bundle
 from export.checks import check_bundle, check_program
 from export.findings import CODES, Finding, finding, verdict
 from export.matrix_checks import check_matrices
+from export.run_directory import read_run
 from export.signal_checks import output_statistics
+from export.write import make_bundle
+from photonic.decision import Decision
+from photonic.execute import run_float
 from photonic.profile import HardwareProfile, load_profile
 from photonic.program import Activation, Input, Layer, Linear, Mean, Program, Unit
 
@@ -318,6 +323,27 @@ def test_signals_of_given_data_are_used(bundle):
     silent = {"beat": np.zeros((5, 360, 1), dtype=np.float32)}
     assert "ADC003" in codes(check_bundle(bundle, inputs=silent))
     assert "ADC003" not in codes(check_bundle(bundle))
+
+
+def test_bits_that_cost_the_score_are_refused(tmp_path, make_run, segment_program, bits_profile):
+    program = segment_program()
+    run = read_run(make_run(tmp_path / "run", program, num_samples=400))
+    margins = np.diff(run_float(program, run.sample.inputs))[:, 0]
+    middle = float(1 / (1 + np.exp(-np.median(margins))))
+    rule = Decision(kind="threshold", classes=run.decision.classes, threshold=middle)
+    # Labelled by itself, the float model is always right.
+    label = rule(run_float(program, run.sample.inputs))
+    about = {**run.sample.about, "label": label}
+    own = replace(run, decision=rule, sample=replace(run.sample, about=about))
+    found = codes(check_bundle(make_bundle(own, bits_profile(2), tmp_path / "coarse")))
+    assert found["QNT006"].severity == "error"
+    assert "falls from 1.000 in float" in found["QNT006"].message
+    fine = make_bundle(own, bits_profile(12), tmp_path / "fine")
+    assert "QNT006" not in codes(check_bundle(fine))
+    del about["label"]
+    unlabelled = replace(own, sample=replace(own.sample, about=about))
+    bare = make_bundle(unlabelled, bits_profile(2), tmp_path / "bare")
+    assert "QNT006" not in codes(check_bundle(bare))
 
 
 def test_verdict_is_that_of_the_worst():
