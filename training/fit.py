@@ -63,7 +63,7 @@ class Fit:
         self.label = problem.samples.label.cpu().numpy()
         self.folds = split.folds or (split.val,)
         self.validation = np.concatenate(self.folds)
-        learned = split.selection if split.folds else split.train
+        learned = split.learned
         counts = np.bincount(self.label[learned], minlength=len(problem.classes))
         self.rebalancing = plan_rebalancing(counts, problem.classes, problem.imbalance)
         advice = advise_before_training(self.rebalancing, problem.imbalance)
@@ -249,7 +249,7 @@ class Fit:
         problem, split = self.problem, self.problem.split
         self.refitting = refitting
         if refitting:
-            indices = [split.selection]
+            indices = [split.learned]
         elif split.folds:
             indices = [split.fold(k).train for k in range(len(split.folds))]
         else:

@@ -47,13 +47,15 @@ class Dataset:
         """Indices of ``train``, ``val``, ``test`` or ``all``.
 
         With folds every selection sample trains the final student and validates one of the fold
-        students, so it is in ``train`` and in ``val``.
+        students, so it is in ``train`` and in ``val``. Beats of a companion lead are learned from
+        but never scored.
         """
         if name == "all":
-            return np.arange(len(self.label))
+            return np.setdiff1d(np.arange(len(self.label)), self.split.companions)
         if name != "test" and self.split.folds:
             return self.split.selection
-        return {"train": self.split.train, "val": self.split.val, "test": self.split.test}[name]
+        train = np.setdiff1d(self.split.train, self.split.companions)
+        return {"train": train, "val": self.split.val, "test": self.split.test}[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
