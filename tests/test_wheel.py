@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -86,3 +87,13 @@ def test_an_installed_wheel_lists_its_profiles_from_another_folder(installed, tm
     listed = run_elsewhere([installed / "photonic", "profiles", "list"], tmp_path)
     for profile in (repository / "hw_profiles").glob("*.toml"):
         assert profile.stem in listed
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_the_demo_from_another_folder(installed, tmp_path):
+    answers = json.loads(run_elsewhere([installed / "photonic", "demo", "--json"], tmp_path))
+    assert answers["verify"]["verdict"] == "pass"
+    assert answers["verify"]["quantized_lsb_mismatches"] == 0
+    assert answers["check"]["verdict"] != "fail"
+    assert answers["stream"]["num_beats"] > 400
+    assert (tmp_path / "photonic-demo" / "bundle" / "manifest.json").is_file()
