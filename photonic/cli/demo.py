@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,8 @@ def summary(name: str, answer: dict[str, Any]) -> str:
         case "export":
             return f"{answer['num_files']} files"
         case "check":
-            found = ", ".join(f"{f['severity']} {f['code']}" for f in answer["findings"])
+            counted = Counter((f["severity"], f["code"]) for f in answer["findings"])
+            found = ", ".join(f"{n} × {s} {code}" for (s, code), n in counted.items())
             return f"{answer['verdict']}" + (f": {found}" if found else "")
         case "verify":
             return (
