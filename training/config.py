@@ -69,14 +69,28 @@ class HardwareOptions(Section):
     """The hardware that training takes into account."""
 
     profile: str | None = Field(
-        default=None, description="Hardware profile, by name or TOML file; its bits enter training."
+        default=None,
+        description="Hardware profile, by name or TOML file: fine-tuning with its bits and noise.",
     )
-    qat_epochs: int = Field(
-        default=15,
-        ge=1,
-        description="Epochs of fine-tuning with these bits, at the end.",
-    )
+    qat_epochs: int = Field(default=15, ge=1, description="Epochs of that, at the end.")
     qat_lr: float = Field(default=1e-3, gt=0, le=1, description="Learning rate of those epochs.")
+    noise: bool = Field(
+        default=True,
+        description="In them, fresh chips with the profile's errors every step; else its bits.",
+    )
+    noise_chips: int = Field(default=4, ge=1, description="Chips that a batch is spread over.")
+    weight_noise: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Before that, noise on weights while training: sigma over full scale.",
+    )
+    activation_noise: float = Field(default=0.0, ge=0, le=1, description="The same on activations.")
+    noise_warmup_epochs: int = Field(
+        default=3,
+        ge=0,
+        description="Epochs in which either noise grows to its full size; none of them is chosen.",
+    )
 
 
 class RunConfig(Section):

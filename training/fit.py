@@ -34,7 +34,16 @@ from training.loop import Drawing, EpochPlan, EpochStats, Learner
 from training.optim import Plateau
 from training.policy import PolicyActions, PolicyState, actions_for, start
 from training.policy_kd import KdState, judge_teacher, kd_actions_for, start_kd, step_kd
-from training.problem import BATCHES, WEIGHTS, Problem, Progress, Stage, seeded
+from training.problem import (
+    BATCHES,
+    NOISE,
+    WEIGHTS,
+    Problem,
+    Progress,
+    Stage,
+    seeded,
+    stream_seed,
+)
 from training.rebalancing import loss_weights, plan_rebalancing, sampling_multipliers
 
 TRAIN_PROBE = 8192
@@ -130,7 +139,7 @@ class Fit:
         }
         messages += [*verdict.actions.messages, *self._advice(record)]
         record["messages"] = messages
-        if score > progress.best_score:
+        if score > progress.best_score and progress.epoch >= self.stage.first_choice:
             self.best = [learner.weights() for learner in self.learners]
             self.pooled = logits
             progress = replace(
@@ -140,10 +149,12 @@ class Fit:
                 decision=verdict.decision,
                 waited=-1,
             )
+        in_warmup = progress.epoch < self.stage.first_choice
+        waits_anew = verdict.actions.reset_early_stopping or in_warmup
         self.progress = replace(
             progress,
             epoch=progress.epoch + 1,
-            waited=0 if verdict.actions.reset_early_stopping else progress.waited + 1,
+            waited=0 if waits_anew else progress.waited + 1,
             plateau=progress.plateau.after(
                 verdict.loss, patience=optim.plateau_patience, factor=optim.plateau_factor
             ),
@@ -217,6 +228,8 @@ class Fit:
             "grad_norms": dict(stats[0].grad_norms),
             "train": scores_to_dict(decision, (learner.predict(probe), self.label[probe])),
         }
+        if learner.disturbance is not None:
+            record["noise_strength"] = learner.disturbance.noise.strength
         if unseen is not None:
             record["generalisation"] = scores_to_dict(decision, unseen)
         return record
@@ -261,7 +274,7 @@ class Fit:
                 index,
                 problem.objective,
                 problem.optim,
-                seeded(problem.seed, BATCHES, len(problem.split.folds) if refitting else k),
+                seeded(problem.seed, BATCHES, self._stream(k)),
             )
             for k, index in enumerate(indices)
         ]
@@ -269,13 +282,20 @@ class Fit:
         self.progress = Progress(plateau=Plateau(lr=0.0), policy=policy)
         self._begin(0)
 
+    def _stream(self, k: int) -> int:
+        """Number of the random streams of learner ``k``; the refit has one of its own."""
+        return len(self.problem.split.folds) if self.refitting else k
+
     def _begin(self, number: int) -> None:
         """Begin stage ``number`` from the best weights of the one it starts from."""
         self.number = number
         if self.stage.start is not None and not self.refitting:
             self.best = self.finished[self.stage.start][0]
-        for learner, weights in zip(self.learners, self.best, strict=True):
-            learner.student.core = self.stage.core()
+        stage, problem = self.stage, self.problem
+        for k, (learner, weights) in enumerate(zip(self.learners, self.best, strict=True)):
+            part = self._stream(k) * len(problem.stages) + number
+            seed = stream_seed(problem.seed, NOISE, part)
+            learner.enter(stage.core(), stage.noise, noise_seed=seed)
             learner.restart(weights)
         self.progress = Progress(
             plateau=Plateau(lr=self.stage.lr),

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from photonic.layers import Core
 from photonic.students import Student
 from training.config import OptimOptions
+from training.noise import Disturbance, NoisePlan
 from training.optim import FlatParameters, build_optimizer, learning_rates
 from training.samplers import balanced_indices, shuffled_indices, weighted_indices
 
@@ -121,6 +123,15 @@ class Learner:
         )
         self.average = self.parameters.value.detach().clone()
         self.optimizer = build_optimizer(self.parameters, options)
+        self.disturbance: Disturbance | None = None
+
+    def enter(self, core: Core, noise: NoisePlan | None = None, *, noise_seed: int = 0) -> None:
+        """Work on another core from now on, disturbed while training where there is a plan."""
+        self.student.core, self.student.injection, self.disturbance = core, None, None
+        if noise is not None:
+            self.disturbance = noise.disturb(
+                self.student, seed=noise_seed, steps_per_epoch=self.steps, on=self.index.device
+            )
 
     def restart(self, weights: Tensor) -> None:
         """Begin anew from these weights, with a fresh optimiser."""
@@ -153,6 +164,8 @@ class Learner:
             self.optimizer.step()
             if self.options.ema_decay:
                 self.average.lerp_(parameters.value.detach(), 1.0 - self.options.ema_decay)
+            if self.disturbance is not None:
+                self.disturbance.advance()
             advance(1)
         return EpochStats(
             loss=float(total) / len(batches),
@@ -175,22 +188,25 @@ class Learner:
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on."""
         adam = self.optimizer.state_dict()["state"].get(0, {})
+        noise = {} if self.disturbance is None else self.disturbance.noise.state()
         return {
             "value": self.parameters.value.detach().clone(),
             "average": self.average.clone(),
             "generator": self.generator.get_state(),
             "dropout": self.dropout.get_state(),
             **{f"optimizer.{name}": torch.as_tensor(x).clone() for name, x in adam.items()},
+            **{f"noise.{name}": x for name, x in noise.items()},
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state`."""
+        """Inverse of :meth:`state`, on the core that the state is from."""
         self.restart(state["value"])
         self.average.copy_(state["average"])
         self.generator.set_state(state["generator"].cpu())
         self.dropout.set_state(state["dropout"].cpu())
-        prefix = "optimizer."
-        adam = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+        adam = _under("optimizer.", state)
+        if self.disturbance is not None:
+            self.disturbance.noise.load_state(_under("noise.", state))
         if adam:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": {0: adam}, "param_groups": groups})
@@ -203,6 +219,11 @@ class Learner:
             weights = np.asarray(plan.multipliers)[self.label]
             return weighted_indices(weights, self.steps, size, self.generator)
         return shuffled_indices(len(self.label), self.steps, size, self.generator)
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries whose names begin so, without that beginning."""
+    return {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
 
 
 @torch.no_grad()

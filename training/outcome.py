@@ -11,12 +11,15 @@ import numpy as np
 from photonic.decision import softmax
 from photonic.files import atomic_write
 from photonic.layers import ExactCore
+from photonic.profile import load_profile
 from training.comparison import write_comparison
 from training.config import RunConfig
 from training.evaluate import Predictions, report
 from training.fit import Fit
 from training.inspector.identity import split_hash
 from training.loop import predict
+from training.noise import has_noise
+from training.on_chips import score_on_chips
 from training.plots import write_figures
 from training.run import (
     load_run,
@@ -85,7 +88,9 @@ def finish(name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit) -> 
         meta["distillation"] = write_comparison(out, fit)
         with atomic_write(out / "teacher.safetensors") as temporary:
             temporary.write_bytes(fit.problem.teaching.file.read_bytes())
-    save_run(out, meta=meta, sample=reference_sample(data, fit, seed=config.seed))
+    sample = reference_sample(data, fit, seed=config.seed)
+    meta["chips"] = _on_chips(config, data, fit, sample)
+    save_run(out, meta=meta, sample=sample)
     run = load_run(out)
     for subset in ("val", "test"):
         if subset in predictions:
@@ -131,6 +136,26 @@ def _meta(
         "stages": [stage.name for stage in fit.problem.stages],
         "num_parameters": sum(p.numel() for p in fit.student.parameters()),
     }
+
+
+def _on_chips(
+    config: RunConfig, data: Dataset, fit: Fit, sample: dict[str, np.ndarray]
+) -> dict[str, Any] | None:
+    """Scores of the reference sample on fresh chips of the profile, where they differ at all."""
+    if config.hardware.profile is None:
+        return None
+    profile = load_profile(config.hardware.profile)
+    if not has_noise(profile):
+        return None
+    found = score_on_chips(
+        fit.student.program(),
+        profile,
+        fit.decision,
+        {name: sample[name] for name in data.inputs},
+        sample["label"],
+        seed=config.seed,
+    )
+    return {**found, "subset": str(sample["subset"])}
 
 
 def _fold_of(fit: Fit) -> np.ndarray:

@@ -15,6 +15,7 @@ from photonic.students import Student
 from training.config import OptimOptions
 from training.data.splits import Split
 from training.loop import EpochPlan, Objective, Samples
+from training.noise import NoisePlan
 from training.optim import Plateau
 from training.options import ImbalanceOptions
 from training.policy import PolicyState, state_from_dict, state_to_dict
@@ -23,13 +24,18 @@ from training.policy_kd import KdState, kd_state_from_dict, kd_state_to_dict
 if TYPE_CHECKING:
     from training.teaching import Teaching
 
-WEIGHTS, BATCHES = 0, 1
+WEIGHTS, BATCHES, NOISE = 0, 1, 3  # 2 is the teacher
+
+
+def stream_seed(seed: int, purpose: int, part: int = 0) -> int:
+    """A seed of 63 bits for each purpose of one seed."""
+    state = np.random.SeedSequence((seed, purpose, part)).generate_state(1, np.uint64)[0]
+    return int(state >> np.uint64(1))
 
 
 def seeded(seed: int, purpose: int, part: int = 0) -> torch.Generator:
     """An independent stream for each purpose of one seed."""
-    state = np.random.SeedSequence((seed, purpose, part)).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    return torch.Generator().manual_seed(stream_seed(seed, purpose, part))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,7 @@ class Stage:
         start: number of the stage whose best weights it begins from; the one before if left out.
         teaches: whether the teacher's terms are in the loss.
         by_miss: choose the epoch by miss + 0.35·FPR, as distillation and its control do.
+        noise: what disturbs training; epochs of its warm-up are never chosen.
     """
 
     name: str
@@ -57,6 +64,12 @@ class Stage:
     start: int | None = None
     teaches: bool = False
     by_miss: bool = False
+    noise: NoisePlan | None = None
+
+    @property
+    def first_choice(self) -> int:
+        """The first epoch that may be chosen."""
+        return self.noise.warmup_epochs if self.noise else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from photonic.program_io import load_program, save_program
 from photonic.students import Student
 from training.config import RunConfig, read_config
 from training.evaluate import Predictions
+from training.noise import deployed_core
 from training.problem import WEIGHTS, seeded
 from training.workloads import workload
 
@@ -93,9 +94,7 @@ class Run:
         """
         student = self.student()
         if self.config.hardware.profile is not None:
-            from training.quantized import BrevitasCore  # takes a second to import
-
-            student.core = BrevitasCore(load_profile(self.config.hardware.profile))
+            student.core = deployed_core(load_profile(self.config.hardware.profile))
         return student
 
     def predictions(self, subset: str) -> Predictions:

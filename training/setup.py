@@ -10,12 +10,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from photonic.errors import ConfigError
-from photonic.layers import Core, ExactCore
-from photonic.profile import load_profile
-from training.config import RunConfig
+from photonic.layers import ExactCore
+from photonic.profile import HardwareProfile, load_profile
+from training.config import HardwareOptions, RunConfig
 from training.distill import Distillation
 from training.loop import EpochPlan, Objective, Samples
 from training.losses import build_loss
+from training.noise import NoisePlan, deployed_core, has_noise
 from training.options import ImbalanceOptions
 from training.problem import WEIGHTS, Problem, Stage, seeded
 from training.teaching import TEACHER, prepare_teacher
@@ -31,7 +32,7 @@ def build_problem(
     """What is to be learned, from configuration and data; with distillation, the teacher too.
 
     Raises:
-        ConfigError: a device that this machine lacks, or a profile without bits.
+        ConfigError: a device that this machine lacks, or a profile with neither bits nor noise.
         ProfileError: no such profile, or a bad one.
     """
     device = torch.device(config.optim.device)
@@ -63,7 +64,7 @@ def build_problem(
         split=data.split,
         imbalance=imbalance,
         optim=config.optim,
-        stages=_stages(config),
+        stages=stages_of(config),
         teaching=teaching,
         build=lambda generator: build(config, len(data.classes), generator),
         objective=objective,
@@ -99,8 +100,21 @@ def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:
     return plain if options.loss.loss_type == "ce" else objective
 
 
-def _stages(config: RunConfig) -> tuple[Stage, ...]:
+def stages_of(config: RunConfig) -> tuple[Stage, ...]:
+    """Float first, with plain noise where it is asked for; then the hardware.
+
+    Raises:
+        ConfigError: a profile with neither bits nor noise.
+        ProfileError: no such profile, or a bad one.
+    """
     optim, hardware = config.optim, config.hardware
+    injected = None
+    if hardware.weight_noise or hardware.activation_noise:
+        injected = NoisePlan(
+            weight_sigma=hardware.weight_noise,
+            activation_sigma=hardware.activation_noise,
+            warmup_epochs=min(hardware.noise_warmup_epochs, optim.max_epochs - 1),
+        )
     first = Stage(
         name="float",
         core=ExactCore,
@@ -108,28 +122,40 @@ def _stages(config: RunConfig) -> tuple[Stage, ...]:
         schedule=optim.schedule,
         max_epochs=optim.max_epochs,
         min_epochs=optim.min_epochs,
+        noise=injected,
     )
     stages = [first]
     if config.distill.use_kd:
         # Both begin where the first ended and differ in the teacher alone.
-        control = replace(first, name="control", start=0, by_miss=True)
+        full = injected and replace(injected, warmup_epochs=0)
+        control = replace(first, name="control", start=0, by_miss=True, noise=full)
         stages += [control, replace(control, name="distilled", teaches=True)]
     if hardware.profile is None:
         return tuple(stages)
-    profile = load_profile(hardware.profile)
+    return *stages, _on_hardware(load_profile(hardware.profile), hardware, optim.device)
 
-    def core() -> Core:
-        from training.quantized import BrevitasCore  # takes a second to import
 
-        return BrevitasCore(profile).to(optim.device)
-
-    core()
-    second = Stage(
+def _on_hardware(profile: HardwareProfile, options: HardwareOptions, device: str) -> Stage:
+    """Fine-tuning with the profile's bits, on its chips where they differ from each other."""
+    noise = None
+    if options.noise and has_noise(profile):
+        noise = NoisePlan(
+            profile=profile,
+            num_chips=options.noise_chips,
+            warmup_epochs=min(options.noise_warmup_epochs, options.qat_epochs - 1),
+        )
+    elif profile.converters() is None:
+        raise ConfigError(
+            f"profile {profile.name!r} gives no bits for input, weight and output"
+            f"{' and no errors or noise' if options.noise else ''}, so there is nothing to train "
+            "with: choose another profile or leave it out"
+        )
+    return Stage(
         name=profile.name,
-        core=core,
-        lr=hardware.qat_lr,
+        core=lambda: deployed_core(profile, device),
+        lr=options.qat_lr,
         schedule="plateau",
-        max_epochs=hardware.qat_epochs,
-        min_epochs=hardware.qat_epochs,
+        max_epochs=options.qat_epochs,
+        min_epochs=options.qat_epochs,
+        noise=noise,
     )
-    return *stages, second

@@ -103,6 +103,13 @@ def _print_run(run: Run, as_json: bool) -> None:
         [[name, *(m.get(c) for c in shown)] for name, m in run.meta["metrics"].items()],
         title=f"{run.path}: epoch {run.meta['epoch']}, {_decision_text(run)}",
     )
+    chips = run.meta.get("chips")
+    if chips:
+        click.echo(
+            "{metric} on {num_chips} fresh chips of {profile}, {num_samples} samples of {subset}: "
+            "mean {mean:.3f}, 5/50/95 % of chips {p05:.3f} / {p50:.3f} / {p95:.3f} "
+            "(modelled)".format(**chips)
+        )
 
 
 def _decision_text(run: Run) -> str:

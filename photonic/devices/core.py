@@ -17,9 +17,10 @@ from photonic.devices.base import Errors, Transfer, device_for
 from photonic.devices.converters import Readout
 from photonic.devices.fake_quant import fake_quantize
 from photonic.devices.layer_optics import prepare
-from photonic.devices.read_noise import OneStream, ReadNoise
+from photonic.devices.read_noise import ReadNoise, TrainingNoise
 from photonic.devices.readout import products
 from photonic.errors import ConfigError
+from photonic.layers import Core
 from photonic.profile import HardwareProfile
 from photonic.quantize import round_mantissa
 
@@ -32,13 +33,16 @@ class DeviceCore(nn.Module):
 
     In training mode each step, from one :meth:`advance` to the next, has chips of its own, which
     the batch is spread over; errors and noise grow linearly to their full size over the warm-up. In
-    evaluation mode there is one chip without errors or noise, as ``simulate(..., chips=None)``.
+    evaluation mode another core answers, or one chip without errors or noise, as
+    ``simulate(..., chips=None)``.
 
     Args:
         profile: the hardware, of any registered kind.
         seed: of chips and noise.
         warmup_steps: steps until errors and noise have their full size; 0 has it from the start.
         num_chips: chips per step.
+        answers: the core in evaluation mode, such as one of the profile's bits.
+        on: device of the numbers.
 
     Raises:
         ConfigError: a negative warm-up or no chips.
@@ -46,41 +50,48 @@ class DeviceCore(nn.Module):
     """
 
     def __init__(
-        self, profile: HardwareProfile, *, seed: int, warmup_steps: int = 0, num_chips: int = 1
+        self,
+        profile: HardwareProfile,
+        *,
+        seed: int,
+        warmup_steps: int = 0,
+        num_chips: int = 1,
+        answers: Core | None = None,
+        on: torch.device | str = "cpu",
     ) -> None:
         super().__init__()
-        if warmup_steps < 0:
-            raise ConfigError(f"warm-up of {warmup_steps} steps: at least 0")
         if num_chips < 1:
             raise ConfigError(f"{num_chips} chips per step: at least 1")
         self.profile = profile
-        self.seed, self.warmup_steps, self.num_chips = seed, warmup_steps, num_chips
+        self.seed, self.num_chips, self.answers = seed, num_chips, answers
         self.device = device_for(profile)
         self.readout = Readout.of(self.device)
-        self.step = 0
+        self.noise = TrainingNoise(
+            generator=torch.Generator(on).manual_seed(seed), warmup_steps=warmup_steps
+        )
         self._blocks_used = 0
-        self._noise: OneStream | None = None
-
-    @property
-    def strength(self) -> float:
-        """Share of the full errors and noise in this step."""
-        return min(1.0, (self.step + 1) / (self.warmup_steps + 1))
 
     def advance(self) -> None:
         """Begin the next step: fresh chips, and further through the warm-up."""
-        self.step += 1
+        self.noise.step += 1
         self._blocks_used = 0
 
     def encode(self, x: Tensor) -> Tensor:
         """Values as the DAC passes them on."""
+        if self.answers is not None and not self.training:
+            return self.answers.encode(x)
         return fake_quantize(x, self.readout.dac)
 
     def regrid(self, x: Tensor) -> Tensor:
         """Digital values rounded back to the ADC's grid, without clipping."""
+        if self.answers is not None and not self.training:
+            return self.answers.regrid(x)
         return fake_quantize(x, self.readout.adc, clip=False)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor, gain: Tensor) -> Tensor:
         """``gain · (W·x + b)`` of ``x (batch, tokens, channels)`` on this step's chips."""
+        if self.answers is not None and not self.training:
+            return self.answers.product(x, weight, bias, gain)
         readout, core = self.readout, self.profile.core
         out, fan_in = weight.shape
         down, across = -(-out // core.rows), -(-fan_in // core.cols)
@@ -103,7 +114,7 @@ class DeviceCore(nn.Module):
         spare = -beats % chips
         light = functional.pad(x, (0, missing, 0, 0, 0, spare)) / readout.x_unit
         light = light.unflatten(0, (chips, -1)).transpose(1, 3)
-        sums = products(readout, layer, light, self._read_noise(x)) * readout.y_unit
+        sums = products(readout, layer, light, self._read_noise()) * readout.y_unit
         results = sums[:, :out].transpose(1, 3).flatten(0, 1)[:beats]
         return results + self.regrid(gain * bias)
 
@@ -119,19 +130,14 @@ class DeviceCore(nn.Module):
         """Errors of this step's chips for the next blocks that they are programmed with."""
         first = self._blocks_used
         self._blocks_used += num_blocks
-        start = FIRST_TRAINING_CHIP + self.step * chips
+        start = FIRST_TRAINING_CHIP + self.noise.step * chips
         errors = self.device.static_errors(
             self.seed, range(start, start + chips), num_blocks, first_block=first
         )
-        return {n: values.to(like.device) * self.strength for n, values in errors.items()}
+        return {n: values.to(like.device) * self.noise.strength for n, values in errors.items()}
 
-    def _read_noise(self, x: Tensor) -> ReadNoise | None:
-        if not (self.training and self.readout.is_noisy):
-            return None
-        if self._noise is None:
-            self._noise = OneStream(torch.Generator(x.device).manual_seed(self.seed))
-        self._noise.strength = self.strength
-        return self._noise
+    def _read_noise(self) -> ReadNoise | None:
+        return self.noise if self.training and self.readout.is_noisy else None
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from photonic.chips import read_noise_seeds
+from photonic.errors import ConfigError
 
 
 class ReadNoise(Protocol):
@@ -49,14 +50,39 @@ class ChipStreams:
         return noise
 
 
-@dataclass(slots=True)
-class OneStream:
-    """One generator for everything, as training uses it; ``strength`` scales what comes of it."""
+@dataclass(slots=True, kw_only=True)
+class TrainingNoise:
+    """Noise of training: one stream for everything, growing linearly over a warm-up.
+
+    Attributes:
+        generator: on the device that numbers are wanted on.
+        warmup_steps: steps until the noise has its full size; 0 has it from the start.
+        step: number of the present step.
+    """
 
     generator: torch.Generator
-    strength: float = 1.0
+    warmup_steps: int = 0
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0:
+            raise ConfigError(f"warm-up of {self.warmup_steps} steps: at least 0")
+
+    @property
+    def strength(self) -> float:
+        """Share of the full noise in this step."""
+        return min(1.0, (self.step + 1) / (self.warmup_steps + 1))
 
     def normal(self, shape: tuple[int, ...], sigma: float, like: Tensor) -> Tensor:
-        """Numbers of one stream."""
+        """Normal numbers of standard deviation ``sigma`` times the present strength."""
         noise = torch.empty(shape, dtype=like.dtype, device=like.device)
         return noise.normal_(0.0, sigma * self.strength, generator=self.generator)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next numbers depend on."""
+        return {"step": torch.tensor(self.step), "generator": self.generator.get_state()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state`."""
+        self.step = int(state["step"])
+        self.generator.set_state(state["generator"].cpu())

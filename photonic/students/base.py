@@ -8,17 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from photonic.errors import ConfigError
 from photonic.execute import execute, grids
 from photonic.layers import ConstrainedLinear, Core, ExactCore, TensorShape, activate
 from photonic.program import Activation, Input, Linear, Mean, Program, Step
 from photonic.students.fused import affine_values, find_chains, pooled_patches
+from photonic.students.injection import Injection
 
 
 class Student(nn.Module):
     """A program of constrained layers, run on torch tensors by the common interpreter.
 
     Swapping :attr:`core` swaps what the hardware does to every product (nothing, bits, noise) and
-    leaves the parameters alone.
+    leaves the parameters alone. On the exact core, :attr:`injection` disturbs training.
 
     Args:
         inputs: inputs of the program.
@@ -48,6 +50,7 @@ class Student(nn.Module):
         self.chains, self.rest = find_chains(steps)
         self.core: Core = ExactCore()
         self.generator: torch.Generator | None = None
+        self.injection: Injection | None = None
         self.dropout = dropout
         self.dropout_before = dropout_before
         self.program()  # refuses a malformed program before the first batch
@@ -58,6 +61,9 @@ class Student(nn.Module):
         Args:
             inputs: each input by name, ``(batch, tokens, channels)``; or, where there is but one,
                 a tensor ``(batch, channels, tokens)``.
+
+        Raises:
+            ConfigError: noise is to be injected on a core that brings its own.
         """
         if isinstance(inputs, Tensor):
             named = {self.inputs[0].name: inputs.transpose(1, 2)}
@@ -65,19 +71,31 @@ class Student(nn.Module):
             named = dict(inputs)
         if type(self.core) is ExactCore:  # a subclass may do more
             values = self._exact_values(named)
+        elif self.disturbing is not None:
+            raise ConfigError("injected noise is for the exact core: give the core its own noise")
         else:
             values = execute(named, self.steps, _StudentArithmetic(self))
         return values[self.output][..., 0, :], values[self.features][..., 0, :]
 
     def _exact_values(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
         """Every value but those inside chains, in few operations (see ``students.fused``)."""
-        affine = affine_values(self.named_layers())
+        injection = self.disturbing
+        affine = affine_values(self.named_layers(), injection.weight if injection else None)
         if any(x.requires_grad for x in named.values()):
             return execute(named, self.steps, _ExactArithmetic(self, affine))
         chained: dict[str, Tensor] = {}
         for chains in self.chains:
             chained |= pooled_patches(chains, named[chains[0].source], affine)
+            for chain in chains:
+                if injection is not None and chain.kind != "relu":
+                    means = chained[chain.out]
+                    chained[chain.out] = injection.activation(means, chain.mean_size)
         return execute(named | chained, self.rest, _ExactArithmetic(self, affine))
+
+    @property
+    def disturbing(self) -> Injection | None:
+        """The injected noise, while training."""
+        return self.injection if self.training else None
 
     def drop(self, layer: str, x: Tensor) -> Tensor:
         """Dropout in front of a layer, while training."""
@@ -137,7 +155,15 @@ class _ExactArithmetic(TensorShape):
         return functional.linear(self.student.drop(step.layer, x), weight, bias)
 
     def activation(self, step: Activation, x: Tensor) -> Tensor:
-        return activate(step.kind, x)
+        y = activate(step.kind, x)
+        return y if step.kind == "relu" else self._disturbed(y)
+
+    def unit(self, x: Tensor) -> Tensor:
+        return self._disturbed(super().unit(x))
 
     def mean(self, step: Mean, total: Tensor, count: int) -> Tensor:
         return total / count
+
+    def _disturbed(self, y: Tensor) -> Tensor:
+        injection = self.student.disturbing
+        return y if injection is None else injection.activation(y)

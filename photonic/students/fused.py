@@ -11,7 +11,7 @@ changes what is computed beyond rounding:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -194,8 +194,14 @@ def _times_slope(kind: ActivationKind, grad: Tensor, values: Tensor) -> Tensor:
 
 def affine_values(
     layers: Iterable[tuple[str, ConstrainedLinear]],
+    disturb: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """``gain · weight`` and ``gain · bias`` of every layer, layers of one shape at once."""
+    """``gain · weight`` and ``gain · bias`` of every layer, layers of one shape at once.
+
+    Args:
+        layers: by name.
+        disturb: what happens to the weights in use, in front of the gain.
+    """
     groups: dict[tuple, list[tuple[str, ConstrainedLinear]]] = {}
     for name, layer in layers:
         key = (layer.raw_weight.shape, layer.scale, layer.learn_gain)
@@ -205,7 +211,7 @@ def affine_values(
         names = [name for name, _ in members]
         if len(members) == 1:
             weight, bias, gain = members[0][1].values()
-            found[names[0]] = gain * weight, gain * bias
+            found[names[0]] = gain * (disturb(weight) if disturb else weight), gain * bias
             continue
         weight, bias, gain = used_values(
             torch.stack([layer.raw_weight for _, layer in members]),
@@ -214,6 +220,8 @@ def affine_values(
             scale=scale,
             learn_gain=learn_gain,
         )
+        if disturb is not None:
+            weight = disturb(weight)
         weights, biases = (gain[:, None, None] * weight).unbind(), (gain[:, None] * bias).unbind()
         found |= dict(zip(names, zip(weights, biases, strict=True), strict=True))
     return found

@@ -143,7 +143,7 @@ def test_noise_grows_over_the_warm_up():
     core = DeviceCore(profile, seed=0, warmup_steps=4).train()
     x, strengths, sigmas = torch.zeros(5000, 1, 4), [], []
     for _ in range(6):
-        strengths.append(core.strength)
+        strengths.append(core.noise.strength)
         y = core.product(x, torch.eye(4), torch.zeros(4), torch.tensor(1.0))
         sigmas.append(float(y.std()))
         core.advance()

@@ -1,0 +1,64 @@
+"""Plain noise on weights and activations while training, for students that no profile is known for.
+
+The full scale of both is 1. Weights are disturbed once per step, as one chip would; activations
+each on its own. Evaluation mode has no noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from photonic.devices.read_noise import TrainingNoise
+from photonic.errors import ConfigError
+
+
+class Injection:
+    """Additive normal noise on the weights in use and on what activations put out.
+
+    Args:
+        weight_sigma: standard deviation on weights, as a fraction of full scale.
+        activation_sigma: the same on every value that a tanh, identity or unit step hands to the
+            next product.
+        seed: of the noise.
+        warmup_steps: steps until it has its full size.
+        on: device of the numbers.
+
+    Raises:
+        ConfigError: a negative sigma or warm-up.
+    """
+
+    def __init__(
+        self,
+        *,
+        weight_sigma: float,
+        activation_sigma: float,
+        seed: int,
+        warmup_steps: int = 0,
+        on: torch.device | str = "cpu",
+    ) -> None:
+        if min(weight_sigma, activation_sigma) < 0.0:
+            raise ConfigError(f"noise of {min(weight_sigma, activation_sigma)}: at least 0")
+        self.weight_sigma, self.activation_sigma = weight_sigma, activation_sigma
+        self.noise = TrainingNoise(
+            generator=torch.Generator(on).manual_seed(seed), warmup_steps=warmup_steps
+        )
+
+    def advance(self) -> None:
+        """Begin the next step, further through the warm-up."""
+        self.noise.step += 1
+
+    def weight(self, weight: Tensor) -> Tensor:
+        """Weights of any shape, disturbed."""
+        return self._disturbed(weight, self.weight_sigma)
+
+    def activation(self, y: Tensor, mean_of: int = 1) -> Tensor:
+        """Activations of any shape, disturbed; or means of ``mean_of`` disturbed activations."""
+        return self._disturbed(y, self.activation_sigma / math.sqrt(mean_of))
+
+    def _disturbed(self, values: Tensor, sigma: float) -> Tensor:
+        if not sigma:
+            return values
+        return values + self.noise.normal(tuple(values.shape), sigma, values)
