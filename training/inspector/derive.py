@@ -15,6 +15,8 @@ from training.inspector.plan import Component, E2Limits, L1Limits, Plan
 # Database"), and the literature's DS1 and DS2 hold one each.
 SAME_PATIENT = (("201", "202"),)
 PATIENT_ACROSS_SPLITS = ("ds1-ds2",)
+PROJECTIONS = ("objective",)
+"""Where the log has the gradient of the projections that the feature term learns."""
 
 
 def plan_of_config(config: Mapping[str, Any]) -> Plan:
@@ -56,10 +58,11 @@ def _components(config: Mapping[str, Any]) -> list[Component]:
                 kind="loss",
                 traces=(f"term/{term}",),
                 reasons=("KD off", "KD paused"),
+                modules=modules,
             )
-            for what, term, weight in (
-                ("logits", "kd_logits", "beta"),
-                ("features", "kd_features", "gamma"),
+            for what, term, weight, modules in (
+                ("logits", "kd_logits", "beta", ()),
+                ("features", "kd_features", "gamma", PROJECTIONS),
             )
             if config.get(weight)
         ]

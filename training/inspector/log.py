@@ -58,6 +58,11 @@ class Curve:
         """Epoch number of value ``index`` as text."""
         return f"{self.epochs[index]:g}"
 
+    def at(self, chosen: NDArray[np.bool_]) -> Curve:
+        """The chosen values alone."""
+        kept = (self.epochs[chosen], self.values[chosen], self.lines[chosen])
+        return Curve(self.name, self.file, *kept)
+
 
 @dataclass(frozen=True, slots=True)
 class Nonfinite:

@@ -29,6 +29,9 @@ class Component(_Section):
     ``loss``: a term, non-zero in some epoch. ``module``: its gradient norm, non-zero in some epoch.
     ``sampler``: a text of the log that is one of ``expected``. ``schedule``: a column that does not
     stand still. ``stage``: epochs of a stage of that name.
+
+    ``modules`` of a ``loss`` are those that it alone trains: where it is off they have no gradient,
+    rightly, so that C3 judges them only where it is on.
     """
 
     name: str
@@ -38,11 +41,14 @@ class Component(_Section):
     )
     expected: tuple[str, ...] = ()
     reasons: tuple[str, ...] = Field(default=(), description="Begin of messages that say why not.")
+    modules: tuple[str, ...] = Field(default=(), description="Modules that a loss alone trains.")
 
     @model_validator(mode="after")
-    def _sampler_is_told(self) -> Component:
+    def _kind_fits(self) -> Component:
         if self.kind == "sampler" and not self.expected:
             raise ValueError(f"sampler {self.name!r} needs `expected`, the texts that show it")
+        if self.kind != "loss" and self.modules:
+            raise ValueError(f"{self.kind} {self.name!r} trains no modules; only a loss does")
         return self
 
 

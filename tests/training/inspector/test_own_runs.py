@@ -122,6 +122,30 @@ def test_a_random_split_leaks_patients(tmp_path):
     assert "train and test" not in report.finding("L1").message
 
 
+def distilled(records, out, **options):
+    """A run with a teacher, which needs validation records of its own."""
+    names = [f"syn{number:02d}" for number in range(1, 10)]
+    lists = {"train_records": names[:4], "val_records": names[4:6], "test_records": names[6:]}
+    return trained(
+        records, out, split="lists", use_kd=True, max_epochs=12, min_epochs=12, **lists, **options
+    )
+
+
+def test_a_teacher_too_weak_to_teach_fails_by_name_and_nothing_else_does(records, tmp_path):
+    run = distilled(records, tmp_path / "run", teacher_auto_train_epochs=1)
+    report = inspect_run(run)
+    assert report.verdict == "FAIL"
+    assert rules(report, "fail") == {"P1"}, report.summary()
+    finding = report.finding("P1")
+    assert [check.subject for check in finding.worst_checks] == [
+        "distillation, logits", "distillation, features",
+    ]  # fmt: skip
+    assert "the log says: KD off: teacher" in finding.message
+    cited = finding.worst_checks[0].evidence[-1]
+    line = (run / cited.file).read_text(encoding="utf-8").splitlines()[cited.line - 1]
+    assert "KD off: teacher" in line
+
+
 def test_a_nan_is_the_root_cause_with_its_line(records, tmp_path, monkeypatch):
     untouched = Learner.train_epoch
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from training.inspector.plan import Component, Plan
+
 RISES = (0.9, 0.8, 0.7, 0.75, 0.6, 0.55, 0.5)
 CASES = {
     "C1 clean": ("C1", "ok", "0.9 → 0.55", lambda b: b.evidence()),
@@ -122,3 +124,41 @@ def test_a_refit_of_one_epoch_leaves_nothing_unknown(bench):
     for rule in ("C1", "N2"):
         assert bench.ask(rule, bench.evidence(log=log)).status == "ok"
     assert bench.ask("C1", bench.evidence(log=refit)).status == "unknown"
+
+
+DISTILLED = Plan(
+    components=(
+        Component(
+            name="features", kind="loss", traces=("term/kd",), modules=("projection",)
+        ),
+    )
+)  # fmt: skip
+OFF, ON = (0.0,) * 7, (0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("term", "norm", "status", "judged"),
+    [
+        (ON, (0.0, 1, 1, 1, 1, 1, 1), "ok", True),
+        (ON, OFF, "fail", True),
+        (OFF, OFF, "ok", False),
+        (None, OFF, "ok", False),
+    ],
+    ids=["learns where its term is on", "does not", "its term is off", "its term was not built"],
+)
+def test_a_module_is_judged_where_the_loss_that_trains_it_is_on(bench, term, norm, status, judged):
+    terms = {} if term is None else {"term/kd": term}
+    evidence = bench.evidence(log=bench.log({**bench.CURVES, **terms, "grad/projection": norm}))
+    finding = bench.ask("C3", evidence, DISTILLED)
+    assert finding.status == status
+    assert ("projection" in {check.subject for check in finding.checks}) == judged
+    # What C3 does not judge is P1's to name.
+    promise = bench.ask("P1", evidence, DISTILLED)
+    assert (promise.status == "fail") != (term is ON)
+    # A plan that does not say who trains it leaves every epoch to be judged.
+    assert bench.ask("C3", evidence).status == ("warn" if norm[1] else "fail")
+
+
+def test_gradients_of_modules_that_were_never_trained_are_unknown(bench):
+    log = bench.log({"term/kd": OFF, "grad/projection": OFF})
+    assert bench.ask("C3", bench.evidence(log=log), DISTILLED).status == "unknown"

@@ -6,14 +6,16 @@ import re
 
 import numpy as np
 
-from training.inspector.evidence import Evidence
+from training.inspector.evidence import BoolArray, Evidence
 from training.inspector.log import Curve, Log, Trace
-from training.inspector.names import quantity_of
-from training.inspector.plan import Plan
+from training.inspector.names import canonical, quantity_of
+from training.inspector.plan import Component, Plan
 
 PREFERENCE = ("auroc", "auprc", "macro_f1", "f1", "accuracy")
 """Which metric is judged where the plan names none. Ranking first, as it needs no threshold, and
 AUROC before AUPRC, which falls with the prevalence and would see a gap between unlike patients."""
+
+NEGLIGIBLE = 1e-12
 
 
 def judged_metric(log: Log, plan: Plan) -> str | None:
@@ -53,6 +55,31 @@ def paced_curves(log: Log, name: str) -> list[tuple[Trace, Curve]]:
     curves = list(log.curves(name))
     followed = [(t, c) for t, c in curves if len(c) > 1 or "phase refit" not in t.name]
     return followed or curves
+
+
+def component_curves(
+    log: Log, part: Component, defaults: tuple[str, ...]
+) -> list[tuple[Trace, Curve]]:
+    """Curves under the names that the plan gives, or that follow from the component's."""
+    wanted = [canonical(name) for name in part.traces] or list(defaults)
+    wanted += [f"train/{name}" for name in wanted]
+    names = [
+        name
+        for name in log.names
+        if name in wanted or name.rpartition("/")[0] in wanted or name in part.traces
+    ]
+    return [found for name in names for found in log.curves(name)]
+
+
+def loss_curves(log: Log, part: Component) -> list[tuple[Trace, Curve]]:
+    """The curves of a promised loss term."""
+    word = canonical(part.name.removesuffix(" loss")).replace(" ", "_")
+    return component_curves(log, part, (f"term/{word}", f"{word}_loss", f"loss_{word}", word))
+
+
+def nonzero(curve: Curve) -> BoolArray:
+    """In which epochs something does anything at all ``(n,)``."""
+    return np.abs(curve.values) > NEGLIGIBLE
 
 
 def stage_of(trace: Trace) -> str:

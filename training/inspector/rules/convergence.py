@@ -11,6 +11,8 @@ from training.inspector.plan import Plan
 from training.inspector.rules.common import (
     epochs_text,
     judged_metric,
+    loss_curves,
+    nonzero,
     paced_curves,
     stage_of,
 )
@@ -159,11 +161,31 @@ def gradients(evidence: Evidence, plan: Plan) -> Finding:
     if not names:
         return unknown("C3", "no gradient norm in the log", limit=limit)
     checks = [
-        _gradient(trace, curve, low, high, limit)
+        _gradient(trace, used, low, high, limit)
         for name in names
         for trace, curve in evidence.log.curves(name)
+        if len(used := _while_trained(evidence, plan, trace, curve))
     ]
     return Finding("C3", tuple(checks))
+
+
+def _while_trained(evidence: Evidence, plan: Plan, trace: Trace, curve: Curve) -> Curve:
+    """The part of a gradient's curve in which the loss term that trains the module is on.
+
+    A module of a term that is off has no gradient, rightly. That a promised term was never on is
+    P1's finding.
+    """
+    module = curve.name.removeprefix("grad/")
+    terms = [part for part in plan.components if module in part.modules]
+    if not terms:
+        return curve
+    on = [
+        term.epochs[nonzero(term)]
+        for part in terms
+        for where, term in loss_curves(evidence.log, part)
+        if where is trace
+    ]
+    return curve.at(np.isin(curve.epochs, np.concatenate([*on, []])))
 
 
 def _gradient(trace: Trace, curve: Curve, low: float, high: float, limit: str) -> Check:

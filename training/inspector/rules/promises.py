@@ -11,14 +11,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.inspector.evidence import Evidence
+from training.inspector.evidence import BoolArray, Evidence
 from training.inspector.finding import Check, Finding, Source, Status, unknown
-from training.inspector.log import Curve, Log
+from training.inspector.log import Curve, Log, Trace
 from training.inspector.names import canonical
 from training.inspector.plan import Component, Plan
-from training.inspector.rules.common import stage_of
-
-NEGLIGIBLE = 1e-12
+from training.inspector.rules.common import (
+    NEGLIGIBLE,
+    component_curves,
+    loss_curves,
+    nonzero,
+    stage_of,
+)
 
 
 def promises(evidence: Evidence, plan: Plan) -> Finding:
@@ -63,26 +67,22 @@ def _with_reason(check: Check, log: Log, part: Component) -> Check:
 
 
 def _loss(log: Log, part: Component) -> Check:
-    word = canonical(part.name.removesuffix(" loss")).replace(" ", "_")
-    found = _curves(log, part, (f"term/{word}", f"{word}_loss", f"loss_{word}", word))
-    return _active(part, found, lambda curve: np.abs(curve.values) > NEGLIGIBLE, "non-zero", "zero")
+    return _active(part, loss_curves(log, part), nonzero, "non-zero", "zero")
 
 
 def _module(log: Log, part: Component) -> Check:
     word = canonical(part.name).replace(" ", "_")
-    found = _curves(log, part, (f"grad/{part.name}", f"grad/{word}"))
-    return _active(
-        part, found, lambda curve: np.abs(curve.values) > NEGLIGIBLE, "gradient non-zero", "zero"
-    )
+    found = component_curves(log, part, (f"grad/{part.name}", f"grad/{word}"))
+    return _active(part, found, nonzero, "gradient non-zero", "zero")
 
 
 def _schedule(log: Log, part: Component) -> Check:
-    found = _curves(log, part, (canonical(part.name).replace(" ", "_"),))
+    found = component_curves(log, part, (canonical(part.name).replace(" ", "_"),))
 
-    def moves(curve: Curve) -> np.ndarray:
+    def moves(curve: Curve) -> BoolArray:
         return np.abs(curve.values - curve.values[0]) > NEGLIGIBLE
 
-    stuck = f"stuck at {found[0].values[0]:g}" if found else ""
+    stuck = f"stuck at {found[0][1].values[0]:g}" if found else ""
     return _active(part, found, moves, "changes over the epochs", stuck)
 
 
@@ -141,25 +141,14 @@ def _stage(log: Log, part: Component) -> Check:
     )
 
 
-def _curves(log: Log, part: Component, defaults: tuple[str, ...]) -> list[Curve]:
-    """Curves under the names that the plan gives, or that follow from the component's."""
-    wanted = [canonical(name) for name in part.traces] or list(defaults)
-    wanted += [f"train/{name}" for name in wanted]
-    names = [
-        name
-        for name in log.names
-        if name in wanted or name.rpartition("/")[0] in wanted or name in part.traces
-    ]
-    return [curve for name in names for _, curve in log.curves(name)]
-
-
 def _active(
     part: Component,
-    curves: list[Curve],
-    active: Callable[[Curve], np.ndarray],
+    found: list[tuple[Trace, Curve]],
+    active: Callable[[Curve], BoolArray],
     limit: str,
     inert: str,
 ) -> Check:
+    curves = [curve for _, curve in found]
     for curve in curves:
         epochs = np.flatnonzero(active(curve))
         if len(epochs):
