@@ -198,6 +198,12 @@ class HardwareProfile(Section):
             data[section] = value
         return parse_profile(data, where=f"profile {self.name!r}")
 
+    def describe(self, key: str) -> str:
+        """What the value ``section.key`` is, in words; empty where its name says it all."""
+        section, _, name = key.partition(".")
+        known = type(getattr(self, section, self)).model_fields
+        return (known[name].description or "") if name in known else ""
+
     def keys(self) -> list[str]:
         """Every value as ``section.key``."""
         sections = {n: getattr(self, n) for n in type(self).model_fields}

@@ -160,7 +160,12 @@ def sweep(
                 )
     tables = [write_table(out, points, kind) for kind in dict.fromkeys(formats)]  # type: ignore[arg-type]
     labels = Labels(
-        metric=scored.metric, reference=expected, keep=keep, num_chips=chips, profile=profile.name
+        metric=scored.metric,
+        reference=expected,
+        keep=keep,
+        num_chips=chips,
+        profile=profile,
+        num_samples=len(scored.labels),
     )
     summary: dict[str, Any] = {
         "table": str(tables[0]),

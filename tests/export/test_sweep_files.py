@@ -11,11 +11,15 @@ import pytest
 from export.sweep_figures import Labels, bands, heat_maps, write_figures, yield_curve
 from export.sweep_files import write_summary, write_table
 from photonic.errors import ConfigError
+from photonic.profile import load_profile
 from photonic.scores import score
 from photonic.sweep import SweepPoint
 
 CLASSES = ("N", "A")
-LABELS = Labels(metric="f1", reference=0.9, keep=0.98, num_chips=20, profile="generic_8bit")
+LABELS = Labels(
+    metric="f1", reference=0.9, keep=0.98, num_chips=20, num_samples=100,
+    profile=load_profile("generic_8bit"),
+)  # fmt: skip
 
 
 def point(seed: int = 0, num_chips: int = 20, **params) -> SweepPoint:
@@ -112,10 +116,28 @@ def test_the_yield_curve_falls_from_all_chips_to_none_at_their_scores():
     (axes,) = yield_curve([chips], LABELS).axes
     x, y = axes.lines[0].get_data()
     kept = np.sort(chips.scores) / LABELS.reference * 100
-    assert np.allclose(x[:-1], kept)
-    assert y[0] == 100
+    assert np.allclose(x[1:-1], kept)
+    assert list(y[:2]) == [100, 100]
     assert y[-1] == 0
-    assert np.all(np.diff(y) < 0)
+    assert np.all(np.diff(y[1:]) < 0)
+
+
+def test_two_parameters_stand_side_by_side_with_the_yield_of_every_line():
+    points = grid()
+    panels = yield_curve(points, LABELS).axes
+    assert [axes.get_title() for axes in panels] == ["weight.bits = 4", "weight.bits = 6"]
+    told = [text.get_text() for text in panels[1].get_legend().get_texts()]
+    reached = 100 * points[4].summary(0.9, 0.98)["yield"]
+    assert told[1] == f"0.05: {reached:.0f} %"
+    assert panels[1].get_legend().get_title().get_text().startswith("weight.programming_sigma: ")
+
+
+def test_values_stand_in_their_order_whatever_the_order_of_the_grid():
+    (axes,) = yield_curve([point(i, sigma=s) for i, s in enumerate((0.2, 0.0, 0.1))], LABELS).axes
+    told = [text.get_text().split(":")[0] for text in axes.get_legend().get_texts()]
+    assert told == ["0", "0.1", "0.2"]
+    left, _ = heat_maps(grid()[::-1], "weight.bits", "weight.programming_sigma", LABELS).axes
+    assert [t.get_text() for t in left.get_xticklabels()] == ["0", "0.05", "0.1"]
 
 
 def test_bands_are_the_quantiles_and_the_yield_of_the_points():
