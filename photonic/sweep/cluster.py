@@ -24,14 +24,22 @@ def dask_client(address: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Iterator[
     """A client of the scheduler at ``address``, e.g. ``tcp://10.0.0.1:8786``.
 
     Raises:
-        ConfigError: nobody answers there.
+        ConfigError: that is no address, or nobody answers there.
         RunError: the cluster lost a task for good.
     """
     from distributed import Client, KilledWorker
+    from distributed.comm.addressing import get_address_host_port
 
     try:
+        # A client that was given no address hangs for a while at its end, and complains.
+        get_address_host_port(address if "://" in address else f"tcp://{address}", strict=True)
+    except ValueError:
+        raise ConfigError(
+            f"executor dask:{address}: write the scheduler's address, dask:tcp://HOST:PORT"
+        ) from None
+    try:
         client = Client(address, timeout=timeout_s, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ConfigError(
             f"executor dask:{address}: no scheduler answers there within {timeout_s:g} s "
             f"({type(error).__name__}); start one with `dask scheduler` and give its address"
