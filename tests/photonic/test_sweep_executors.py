@@ -87,7 +87,9 @@ def test_an_address_that_is_none_is_a_clear_line(address):
 
 def test_a_cluster_without_workers_is_a_clear_line():
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
+        distributed.LocalCluster(
+            n_workers=0, processes=False, dashboard_address=":0", protocol="tcp", host="127.0.0.1"
+        ) as cluster,
         dask_client(cluster.scheduler_address) as client,
         pytest.raises(ConfigError, match="no workers yet"),
     ):
