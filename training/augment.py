@@ -24,22 +24,28 @@ class AugmentOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     augment_shift_samples: int = Field(
-        0, ge=0, le=90, description="Largest shift of the window, in samples, either way."
+        default=0, ge=0, le=90, description="Largest shift of the window, in samples, either way."
     )
     augment_wander: float = Field(
-        0.0, ge=0, le=1, description="Largest amplitude of a slow sine, of the beat's peak."
+        default=0.0, ge=0, le=1, description="Largest amplitude of a slow sine, of the beat's peak."
     )
     augment_noise: float = Field(
-        0.0, ge=0, le=1, description="Largest standard deviation of white noise, of the peak."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Largest standard deviation of white noise, of the peak.",
     )
     augment_amplitude: float = Field(
-        0.0, ge=0, lt=1, description="Largest loss of amplitude, as a share."
+        default=0.0, ge=0, lt=1, description="Largest loss of amplitude, as a share."
     )
     augment_noise_records: tuple[str, ...] = Field(
-        (), description="WFDB noise records to add, e.g. nstdb/bw,nstdb/ma."
+        default=(), description="WFDB noise records to add, e.g. nstdb/bw,nstdb/ma."
     )
     augment_snr_db: float = Field(
-        12.0, ge=-20, le=60, description="Lowest signal-to-noise ratio of such noise, in dB."
+        default=12.0,
+        ge=-20,
+        le=60,
+        description="Lowest signal-to-noise ratio of such noise, in dB.",
     )
 
     @property

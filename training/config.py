@@ -48,6 +48,9 @@ class OptimOptions(Section):
     batch_size: int = Field(default=128, ge=2, description="Samples per step.")
     max_epochs: int = Field(default=90, ge=1, description="Most epochs.")
     min_epochs: int = Field(default=25, ge=0, description="Epochs before early stopping may act.")
+    steps_per_epoch: int = Field(
+        default=0, ge=0, description="Steps of an epoch; 0: as many as the samples make batches."
+    )
     schedule: Literal["plateau", "onecycle", "constant"] = Field(
         default="plateau", description="Learning rate over time."
     )
@@ -145,8 +148,11 @@ def resolve_config(
     recipe = str(given.get("recipe", model.model_fields["recipe"].default))
     if recipe not in recipes:
         raise ConfigError(f"recipe {recipe!r}: choose one of {', '.join(recipes)}")
-    values = {**recipes[recipe], **given}
     imbalance = {name for group in GROUPS.values() for name in group.model_fields}
+    defaults = recipes[recipe]
+    if given.get("strategy_preset") is not None:  # asked for: what it sets is not the recipe's
+        defaults = {name: value for name, value in defaults.items() if name not in imbalance}
+    values = {**defaults, **given}
     resolved = resolve(
         task,
         preset=values.pop("strategy_preset", None),

@@ -45,6 +45,7 @@ from training.problem import (
     stream_seed,
 )
 from training.rebalancing import loss_weights, plan_rebalancing, sampling_multipliers
+from training.samplers import record_weights
 
 TRAIN_PROBE = 8192
 """About how many training samples are scored after an epoch, for the curves."""
@@ -113,8 +114,8 @@ class Fit:
         return {**record, "seconds": perf_counter() - begun}
 
     def _chosen_epoch(self) -> dict[str, Any]:
-        progress, optim = self.progress, self.problem.optim
-        plan = self._plan(actions_for(progress.policy, self.problem.imbalance))
+        progress, optim, options = self.progress, self.problem.optim, self.problem.imbalance
+        plan = self._plan(actions_for(progress.policy, options))
         messages = list(self._gate()[1]) if self.stage.teaches and not progress.epoch else []
         stats = [self._train(learner, plan) for learner in self.learners]
         logits = np.concatenate(
@@ -122,7 +123,7 @@ class Fit:
         )
         seen, unseen = (logits, self.label[self.validation]), self._unseen()
         verdict = judge(self.problem, seen, unseen, progress.policy)
-        score, distill = verdict.score, self.problem.imbalance.distill
+        score, distill = verdict.score, options.distill
         if self.stage.by_miss:
             score = miss_score(verdict, distill.kd_fpr_weight)
         if progress.kd is not None:
@@ -139,7 +140,8 @@ class Fit:
         }
         messages += [*verdict.actions.messages, *self._advice(record)]
         record["messages"] = messages
-        if score > progress.best_score and progress.epoch >= self.stage.first_choice:
+        newest = options.selection.kept_epoch == "last"
+        if (newest or score > progress.best_score) and progress.epoch >= self.stage.first_choice:
             self.best = [learner.weights() for learner in self.learners]
             self.pooled = logits
             progress = replace(
@@ -275,6 +277,8 @@ class Fit:
                 problem.objective,
                 problem.optim,
                 seeded(problem.seed, BATCHES, self._stream(k)),
+                transform=problem.transform,
+                sample_weights=self._sample_weights(index),
             )
             for k, index in enumerate(indices)
         ]
@@ -285,6 +289,12 @@ class Fit:
     def _stream(self, k: int) -> int:
         """Number of the random streams of learner ``k``; the refit has one of its own."""
         return len(self.problem.split.folds) if self.refitting else k
+
+    def _sample_weights(self, index: np.ndarray) -> np.ndarray | None:
+        record, power = self.problem.record, self.problem.imbalance.sampler.record_balance
+        if record is None or not power:
+            return None
+        return record_weights(self.label[index], record[index], power)
 
     def _begin(self, number: int) -> None:
         """Begin stage ``number`` from the best weights of the one it starts from."""
@@ -317,7 +327,7 @@ class Fit:
         options, stage = self.problem.imbalance, self.stage
         kind = self.rebalancing.sampler_kind if actions.sampler_on else "off"
         drawing: Drawing = "weighted"
-        if kind in ("off", "shuffle"):
+        if kind in ("off", "shuffle") and not options.sampler.record_balance:
             drawing = "shuffle"
         elif kind == "balanced_batches":
             drawing = "balanced"

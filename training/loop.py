@@ -53,6 +53,10 @@ class EpochPlan:
     gamma: float = 0.0
 
 
+BatchTransform = Callable[[Mapping[str, Tensor], torch.Generator], Mapping[str, Tensor]]
+"""Another version of the inputs of a batch, drawn from the learner's generator (on the CPU)."""
+
+
 class Objective(Protocol):
     """The loss of a batch."""
 
@@ -99,6 +103,8 @@ class Learner:
         objective: the loss; where it is a module, its parameters are trained along.
         options: optimiser, batch size, clipping, averaging.
         generator: draws the batches; on the CPU whatever the device is.
+        transform: changes the inputs of every training batch; nothing if left out.
+        sample_weights: (len(index),) how much likelier than others of its class a sample is drawn.
     """
 
     def __init__(
@@ -109,12 +115,16 @@ class Learner:
         objective: Objective,
         options: OptimOptions,
         generator: torch.Generator,
+        *,
+        transform: BatchTransform | None = None,
+        sample_weights: np.ndarray | None = None,
     ) -> None:
         self.student, self.samples, self.objective = student, samples, objective
         self.options, self.generator = options, generator
+        self.transform, self.sample_weights = transform, sample_weights
         self.index = torch.as_tensor(index, device=samples.label.device)
         self.label = samples.label[self.index].cpu().numpy()
-        self.steps = max(1, round(len(index) / options.batch_size))
+        self.steps = options.steps_per_epoch or max(1, round(len(index) / options.batch_size))
         self.dropout = torch.Generator(samples.label.device)
         self.dropout.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         student.generator = self.dropout
@@ -144,7 +154,7 @@ class Learner:
     ) -> EpochStats:
         """One epoch; ``advance(1)`` is called after every step."""
         batches = self.index[self._draw(plan).to(self.index.device)]
-        label, inputs = self.samples.label, self.samples.inputs
+        label = self.samples.label
         weights = torch.tensor(plan.class_weights, dtype=torch.float32, device=label.device)
         rates = learning_rates(plan.schedule, plan.lr, plan.epoch, plan.num_epochs, self.steps)
         parameters, group = self.parameters, self.optimizer.param_groups[0]
@@ -153,7 +163,7 @@ class Learner:
         self.student.train()
         for batch, lr in zip(batches, rates.tolist(), strict=True):
             parameters.zero_grad()
-            logits, features = self.student({name: x[batch] for name, x in inputs.items()})
+            logits, features = self.student(self._inputs(batch))
             loss = self.objective(logits, features, batch, weights, plan)
             loss.backward()
             with torch.no_grad():
@@ -211,12 +221,18 @@ class Learner:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": {0: adam}, "param_groups": groups})
 
+    def _inputs(self, batch: Tensor) -> Mapping[str, Tensor]:
+        inputs = {name: x[batch] for name, x in self.samples.inputs.items()}
+        return inputs if self.transform is None else self.transform(inputs, self.generator)
+
     def _draw(self, plan: EpochPlan) -> Tensor:
         size = self.options.batch_size
         if plan.drawing == "balanced":
             return balanced_indices(self.label, self.steps, size, self.generator)
         if plan.drawing == "weighted":
             weights = np.asarray(plan.multipliers)[self.label]
+            if self.sample_weights is not None:
+                weights = weights * self.sample_weights
             return weighted_indices(weights, self.steps, size, self.generator)
         return shuffled_indices(len(self.label), self.steps, size, self.generator)
 

@@ -29,6 +29,7 @@ Where each option acts (4 = four-class, 2 = binary, L = multi-label; "=" same as
 | force_balanced_batches, balanced_batch_ratio | samplers.sampler_kind | off, 0.45 | - | = | - |
 | weight_method | samplers.multilabel_sample_weights | per_class | - | - | = |
 | sampler_strength | samplers (exponent of the multipliers) | 1 | = | = | = |
+| record_balance | samplers.record_weights (0 beats, 1 records count alike) | 0 | = | = | - |
 | loss_type, focal_gamma, label_smoothing | losses.build_loss | ce, 2, 0 | focal | = | bce, 3, 0 |
 | detect_collapse, collapse_* | policy_rules | on, see below | = | = | to_negative off |
 | imbalance_warmup_epochs, imbalance_ramp_epochs | policy | 5, 5 | = | = | = |
@@ -40,6 +41,7 @@ Where each option acts (4 = four-class, 2 = binary, L = multi-label; "=" same as
 | optimize_thresholds, threshold_objective | thresholds.per_label_thresholds | on, f1 | - | - | = |
 | use_logit_offsets | offsets.fit_logit_offsets | off | = | - | - |
 | use_generalization_score, generalization_score_weight | selection | off, 0.35 | = | = | - |
+| kept_epoch | training.fit | best | = | = | = |
 | early_stop_metric, early_stop_patience | selection, training loop | score, 25 | = | = | macro_f1 |
 | use_kd, teacher_*, kd_*, alpha, beta, gamma | policy_kd, distillation | off | warm-up 10 | = | - |
 
@@ -115,6 +117,7 @@ class SamplerOptions(_Group):
     balanced_batch_ratio: Share = 0.45
     weight_method: Literal["balanced", "aggressive", "per_class"] = "per_class"
     sampler_strength: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0
+    record_balance: Share = 0.0
 
     @model_validator(mode="after")
     def _target_mix_is_a_mix(self) -> SamplerOptions:
@@ -124,6 +127,11 @@ class SamplerOptions(_Group):
             raise ValueError(
                 f"target_mix {shares} sums to {sum(mix):g}: give one positive share per class, "
                 "in class order, with sum 1"
+            )
+        if self.record_balance and self.force_balanced_batches:
+            raise ValueError(
+                "record_balance needs weighted draws, which force_balanced_batches does without: "
+                "use use_weighted_sampler with target_mix instead"
             )
         if self.sampler_method == "target_mix" and not mix:
             raise ValueError(
@@ -205,6 +213,7 @@ class SelectionOptions(_Group):
     generalization_score_weight: Share = 0.35
     early_stop_metric: Literal["score", "macro_f1", "macro_recall", "roc_auc", "loss"] = "score"
     early_stop_patience: Annotated[int, Field(ge=1)] = 25
+    kept_epoch: Literal["best", "last"] = "best"
 
 
 class DistillOptions(_Group):

@@ -14,7 +14,7 @@ from photonic.layers import Core
 from photonic.students import Student
 from training.config import OptimOptions
 from training.data.splits import Split
-from training.loop import EpochPlan, Objective, Samples
+from training.loop import BatchTransform, EpochPlan, Objective, Samples
 from training.noise import NoisePlan
 from training.optim import Plateau
 from training.options import ImbalanceOptions
@@ -85,8 +85,10 @@ class Problem:
         stages: float first, then with the hardware's bits.
         build: a fresh student from a generator.
         objective: the loss.
-        teaching: the teacher and what it says, where there is one.
         seed: of weights and batches.
+        teaching: the teacher and what it says, where there is one.
+        transform: changes the inputs of every training batch, where there is one.
+        record: name of each sample's record, where records are balanced.
     """
 
     samples: Samples
@@ -99,6 +101,8 @@ class Problem:
     objective: Objective
     seed: int
     teaching: Teaching | None = None
+    transform: BatchTransform | None = None
+    record: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

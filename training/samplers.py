@@ -153,6 +153,32 @@ def expected_positive_rates(labels: ArrayLike, sample_weights: ArrayLike) -> Flo
     return weights @ (np.asarray(labels) > 0) / weights.sum()
 
 
+def record_weights(label: ArrayLike, record: ArrayLike, power: float) -> FloatArray:
+    """Weights within each class that keep a record with many beats from standing for the class.
+
+    A record with n beats of a class is drawn in proportion to n^(1 - power) among that class's
+    records: 0 leaves every beat alike, 0.5 takes the root of the counts, 1 makes records alike.
+
+    Args:
+        label: class index of every sample ``(samples,)``.
+        record: name or number of its record ``(samples,)``.
+        power: 0 to 1.
+
+    Returns:
+        Weights ``(samples,)`` of mean 1 in each class, so that the class mix stays as it was.
+    """
+    classes = np.asarray(label)
+    _, pair, count = np.unique(
+        np.stack([classes, np.unique(record, return_inverse=True)[1]]),
+        axis=1,
+        return_inverse=True,
+        return_counts=True,
+    )
+    weights = count[pair] ** -float(power)
+    sums, sizes = np.bincount(classes, weights), np.bincount(classes)
+    return weights * (sizes / np.where(sizes, sums, 1.0))[classes]
+
+
 def weighted_indices(
     sample_weights: ArrayLike, steps: int, batch_size: int, generator: torch.Generator
 ) -> torch.Tensor:

@@ -69,6 +69,8 @@ def build_problem(
         build=lambda generator: build(config, len(data.classes), generator),
         objective=objective,
         seed=config.seed,
+        transform=workload(name).transform(config),
+        record=data.record,
     )
 
 

@@ -65,6 +65,7 @@ def bundle_data(bundle: Bundle, data: Path | None, subset: str | None) -> Bundle
     given |= {"split": manifest.split["name"], "lead": manifest.preprocessing.get("lead", "MLII")}
     if any(entry.name == "rhythm" for entry in manifest.inputs):
         given["student"] = "patch"  # the only one that takes rhythm tokens
+        given["causal"] = manifest.preprocessing.get("causal", False)
     dataset = spec.load(spec.resolve(given), lambda source: None)
     index = dataset.subset(subset)
     if not len(index):

@@ -15,6 +15,7 @@ from training.samplers import (
     expected_mix,
     expected_positive_rates,
     multilabel_sample_weights,
+    record_weights,
     sampler_kind,
     shuffled_indices,
     weighted_indices,
@@ -55,6 +56,22 @@ def test_a_boost_never_takes_the_abnormal_share_over_its_cap(counts, boost):
     mix = expected_mix(counts, class_multipliers(counts, BOOST, "boost", boost=boost))
     assert 1.0 - mix[0] <= max(0.5, natural) + 1e-9
     assert 1.0 - mix[0] >= natural - 1e-9
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=200),
+    st.floats(0.0, 1.0),
+)
+def test_record_weights_leave_the_class_mix_and_flatten_records_within_a_class(pairs, power):
+    label, record = np.array(pairs).T
+    weights = record_weights(label, record, power)
+    for c in np.unique(label):
+        inside = label == c
+        assert weights[inside].mean() == pytest.approx(1.0)
+        _, number, counts = np.unique(record[inside], return_inverse=True, return_counts=True)
+        shares = np.bincount(number, weights[inside])
+        expected = counts ** (1.0 - power)
+        np.testing.assert_allclose(shares / shares.sum(), expected / expected.sum())
 
 
 def test_a_small_boost_is_taken_at_its_word():

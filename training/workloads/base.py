@@ -12,6 +12,7 @@ import torch
 from photonic.students import Student
 from training.config import RunConfig, resolve_config
 from training.data.splits import Split
+from training.loop import BatchTransform
 from training.options import Task
 
 
@@ -65,18 +66,20 @@ class Workload:
     Attributes:
         name: ``photonic train NAME``.
         config: its configuration.
-        recipes: defaults by recipe, by leaf name.
+        recipes: defaults by recipe, by leaf name, from the options given.
         classes: class names from the options given, before any data is read.
         load: the data; the second argument is called with the name of each source that is done.
         build: a fresh student for that many classes.
+        transform: what changes the inputs of every training batch, if anything does.
     """
 
     name: str
     config: type[RunConfig]
-    recipes: Mapping[str, Mapping[str, Any]]
+    recipes: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
     classes: Callable[[Mapping[str, Any]], tuple[str, ...]]
     load: Callable[[Any, Callable[[str], None]], Dataset]
     build: Callable[[Any, int, torch.Generator], Student]
+    transform: Callable[[Any], BatchTransform | None] = lambda config: None
 
     def resolve(self, given: Mapping[str, Any]) -> RunConfig:
         """The complete configuration from what the user gave, by leaf name.
@@ -90,7 +93,7 @@ class Workload:
             given,
             task=task_of(classes),
             num_classes=len(classes),
-            recipes=self.recipes,
+            recipes=self.recipes(given),
         )
 
 
