@@ -28,9 +28,9 @@ from photonic.profile import HardwareProfile
 from photonic.program import Activation, Linear, Mean, Program, sources, tile
 from photonic.quantize import round_mantissa
 
-# Measured: from 2^20 to 2^23 values a step, 4…32 MB, the rate is the same within a few per cent,
-# and programs of few steps like large blocks.
-VALUES_AT_ONCE = 2**22
+# Measured: steps run fastest on values that stay in the cache, 2 MB of them. A single product has
+# nothing to keep there, and is fastest where it is the result itself, without a copy.
+VALUES_AT_ONCE, VALUES_OF_ONE_PRODUCT = 2**19, 2**22
 VECTORS_AT_ONCE = 16384
 
 
@@ -90,8 +90,10 @@ class ChipArithmetic:
             return torch.relu(x)
         if step.kind != "tanh" or step.source not in self.spent:
             return readout.encode(activate(step.kind, x * readout.y_unit))
-        y = (x if readout.y_unit == 1.0 else x.mul_(readout.y_unit)).tanh_()
-        return round_to_codes(y if readout.dac is None else y.div_(readout.x_unit), readout.dac)
+        y = x if readout.y_unit == 1.0 else x.mul_(readout.y_unit)
+        if readout.dac is None:
+            return _tanh_in_place(y)
+        return round_to_codes(y.tanh_().div_(readout.x_unit), readout.dac)
 
     def unit(self, x: Tensor) -> Tensor:
         """Each token over its largest magnitude, on the DAC's grid."""
@@ -115,6 +117,13 @@ class ChipArithmetic:
         last = light.shape[2] - size
         shifted = [light[:, :, i : i + last + 1 : stride] for i in range(size)]
         return _channels_last(torch.cat(shifted, dim=1))
+
+
+def _tanh_in_place(x: Tensor) -> Tensor:
+    """Hyperbolic tangent within 2e-7, as ``2/(1 + e^−2x) − 1``: on a CPU in half the time."""
+    if x.dtype != torch.float32 or x.device.type != "cpu":
+        return x.tanh_()
+    return x.mul_(-2.0).exp_().add_(1.0).reciprocal_().mul_(2.0).sub_(1.0)
 
 
 def _read_once(program: Program) -> frozenset[str]:
@@ -270,4 +279,5 @@ def _block_shape(program: Program, batch: int, num_chips: int) -> tuple[int, int
     shapes = program.shapes().values()
     beats = max(1, VECTORS_AT_ONCE // max(tokens for tokens, _ in shapes))
     values_per_chip = max(tokens * channels for tokens, channels in shapes) * min(beats, batch)
-    return beats, min(num_chips, max(1, VALUES_AT_ONCE // values_per_chip))
+    at_once = VALUES_AT_ONCE if len(program.steps) > 1 else VALUES_OF_ONE_PRODUCT
+    return beats, min(num_chips, max(1, at_once // values_per_chip))

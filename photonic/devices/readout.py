@@ -142,14 +142,8 @@ def _features(readout: Readout, layer: LayerOptics, x: Tensor) -> Tensor:
 def _matmul(matrix: Tensor, x: Tensor, noise: Tensor | None = None) -> Tensor:
     """``(K, rows, cols) · (K or 1, cols, n) → (K, rows, n)``, added to ``noise`` in place.
 
-    Where all chips see the same vectors, one product with the chips' rows below each other is
-    faster than a batch of small ones.
+    A product per chip, also where all see the same vectors: stacked into one, the last rows of
+    some chips would be summed in another order than in another batch.
     """
-    chips, rows, cols = matrix.shape
-    if x.shape[0] == chips and chips > 1:
-        return torch.bmm(matrix, x) if noise is None else noise.baddbmm_(matrix, x)
-    tall = matrix.reshape(chips * rows, cols)
-    if noise is None:
-        return (tall @ x[0]).view(chips, rows, -1)
-    noise.view(chips * rows, -1).addmm_(tall, x[0])
-    return noise
+    x = x.expand(matrix.shape[0], -1, -1)
+    return torch.bmm(matrix, x) if noise is None else noise.baddbmm_(matrix, x)

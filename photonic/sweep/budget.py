@@ -9,7 +9,7 @@ import numpy as np
 from photonic.errors import ConfigError
 from photonic.program import Program
 from photonic.simulate import VECTORS_AT_ONCE
-from photonic.sweep.job import BEATS_PER_BLOCK, FEWEST_CHIPS
+from photonic.sweep.job import BEATS_PER_BLOCK
 
 # Measured: 64 chips at once are the fastest of 16…256, and a task of this many chip·beats takes
 # some 15 s, which is what an interruption costs.
@@ -40,8 +40,8 @@ def chips_in_memory(program: Program, num_beats: int, memory_mb: float) -> int:
     decisions = block * (program.num_classes * (4 + 3 * 8) + 8)
     chip_mb = (values + decisions) / 2**20
     fit = int((memory_mb - shared_mb) / chip_mb)
-    if fit < FEWEST_CHIPS:
-        needed_mb = shared_mb + FEWEST_CHIPS * chip_mb
+    if fit < 1:
+        needed_mb = shared_mb + chip_mb
         raise ConfigError(
             f"memory_mb {memory_mb:g}: one chip needs {np.ceil(needed_mb):.0f} MB "
             f"for {num_beats} beats of this model"

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from photonic.sweep.grid import GridPoint
 
 BEATS_PER_BLOCK = 4096
-# The simulator takes one chip along another path than many, with another order of sums.
-FEWEST_CHIPS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +142,6 @@ def count_chips(
 
     loaded = job.load() if isinstance(job, StoredJob) else job
     counting = tally(loaded.tally, len(loaded.decision.classes))
-    simulated = range(chips.start, max(chips.stop, chips.start + FEWEST_CHIPS))
     total = np.zeros((len(chips), *counting.shape), dtype=np.int64)
     # One arithmetic thread: workers share the cores, and sums must not depend on their number.
     with torch_threads(1):
@@ -153,7 +150,7 @@ def count_chips(
             # A copy: mapped files are read-only, which torch warns about.
             inputs = {name: np.array(x[block]) for name, x in loaded.inputs.items()}
             logits = simulate(
-                loaded.program, profile, inputs, chips=simulated, seed=seed, part=part, on=loaded.on
-            )[: len(chips)]
+                loaded.program, profile, inputs, chips=chips, seed=seed, part=part, on=loaded.on
+            )
             total += counting.count(loaded.labels[block], logits, loaded.decision)
     return total

@@ -12,7 +12,7 @@ from photonic.errors import ProgramError
 from photonic.execute import run_float, run_integer
 from photonic.profile import HardwareProfile, load_profile
 from photonic.program import Activation, Input, Layer, Linear, Mean, Patch, Program, Unit
-from photonic.simulate import simulate
+from photonic.simulate import _tanh_in_place, simulate
 from photonic.students import SegmentConfig, segment_student
 
 GENERIC = load_profile("generic_8bit")
@@ -123,6 +123,29 @@ def test_a_chip_gives_the_same_logits_in_any_batch(chips, seed):
     for row, chip in zip(together, chips, strict=True):
         alone = simulate(program, GENERIC, inputs, chips=[chip], seed=seed)
         assert np.array_equal(alone[0], row)
+
+
+@given(
+    st.lists(st.integers(0, 500), min_size=2, max_size=5, unique=True), st.sampled_from([4, 6, 3]),
+    st.sampled_from([1, 2, 17, 100, 700]), st.sampled_from(["tanh", "relu"]),
+)  # fmt: skip
+@settings(max_examples=25)
+def test_so_does_a_chip_whose_sums_no_converter_rounds(chips, rows, num_beats, kind):
+    analog = with_values(
+        load_profile("ideal"), weight__programming_sigma=0.05, core__rows=rows, core__cols=5
+    )
+    program, inputs = two_layers(1, fan_in=6, kind=kind), beats(num_beats)
+    together = simulate(program, analog, inputs, chips=chips)
+    for i, chip in enumerate(chips):
+        assert np.array_equal(simulate(program, analog, inputs, chips=[chip])[0], together[i])
+
+
+def test_the_fast_tanh_is_tanh():
+    x = torch.linspace(-100, 100, 2_000_001)
+    assert (_tanh_in_place(x.clone()) - torch.tanh(x.double())).abs().max() < 2e-7
+    assert torch.equal(_tanh_in_place(x.double()), torch.tanh(x.double()))
+    extreme = torch.tensor([-torch.inf, torch.inf, torch.nan])
+    assert torch.equal(_tanh_in_place(extreme)[:2], torch.tensor([-1.0, 1.0]))
 
 
 def test_chips_differ_and_parts_read_different_noise():

@@ -36,12 +36,12 @@ def test_more_noise_costs_more_and_yield_counts_chips(sweep_model):
 def test_a_chip_counts_the_same_in_any_chunk(sweep_model, profile):
     program, data = sweep_model
     vary = {SIGMA: [0.03]}
-    two_chips_mb = smallest_budget_mb(program, len(data.labels))
+    one_chip_mb = smallest_budget_mb(program, len(data.labels))
     (whole,) = sweep(program, load_profile(profile), data, vary=vary, num_chips=7, seed=3)
     for size in (1, 3, 7):
         (part,) = sweep(program, load_profile(profile), data, vary=vary, num_chips=size, seed=3)
         assert np.array_equal(part.counts, whole.counts[:size])
-    small = Resources(memory_mb=two_chips_mb)
+    small = Resources(memory_mb=one_chip_mb)
     (cut,) = sweep(
         program, load_profile(profile), data, vary=vary, num_chips=7, seed=3, resources=small
     )
@@ -64,7 +64,7 @@ def smallest_budget_mb(program, num_beats) -> float:
 def test_memory_grows_with_chips_and_the_refusal_says_what_is_needed(sweep_model):
     program, _ = sweep_model
     needed_mb = smallest_budget_mb(program, 5000)
-    assert chips_in_memory(program, 5000, needed_mb) == 2
+    assert chips_in_memory(program, 5000, needed_mb) == 1
     assert chips_in_memory(program, 5000, 4 * needed_mb) > 4
     with pytest.raises(ConfigError, match=rf"one chip needs {np.ceil(needed_mb - 0.01):.0f} MB"):
         chips_in_memory(program, 5000, 0.5 * needed_mb)
