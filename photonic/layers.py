@@ -149,10 +149,21 @@ def used_values(
     return raw_weight / size[..., None, None], raw_bias / size[..., None], gain * size
 
 
+TINY = 1e-6
+"""Largest magnitude of a vector, in the unit of the activations, that counts as nothing."""
+
+
 def scale_to_unit(x: Tensor) -> Tensor:
-    """Each last-axis vector over its largest magnitude; zero stays zero, no other beat matters."""
+    """Each last-axis vector over its largest magnitude; zero stays zero, no other beat matters.
+
+    A vector below :data:`TINY` passes no gradient: it grows like one over the magnitude, and the
+    last activations of a dying ReLU would overflow it and turn every weight into NaN.
+    """
     peak = x.abs().amax(dim=-1, keepdim=True)
-    return x / torch.where(peak > 0, peak, torch.ones_like(peak))
+    unit = x / torch.where(peak > 0, peak, torch.ones_like(peak))
+    kept = peak >= TINY
+    # Divided again by what is never tiny: where() alone would multiply an infinity by zero.
+    return torch.where(kept, x / torch.where(kept, peak, torch.ones_like(peak)), unit.detach())
 
 
 class TensorShape:

@@ -14,13 +14,14 @@ from sklearn.metrics import roc_curve
 from photonic.decision import Decision, softmax
 from photonic.files import atomic_write
 from photonic.layers import ExactCore
+from training.distill import TERMS
 from training.evaluate import headline, report
 from training.fit import Fit
 from training.loop import predict
 from training.plots import save
 from training.run import read_log
 
-_COLUMNS = ("stage", "epoch", "lr", "alpha", "beta", "gamma", "train_loss", "threshold")
+_COLUMNS = ("stage", "epoch", "lr", "alpha", "beta", "gamma", "threshold")
 _FIGURES = ("loss", "f1", "macro_f1", "miss", "fpr", "auroc")
 _COLOURS = {"teacher": "#999999", "control": "#0072B2", "distilled": "#D55E00"}
 
@@ -61,9 +62,14 @@ def _models(fit: Fit) -> dict[str, Model]:
         number = _number(fit, name)
         decision = fit.chosen[number].decision
         assert decision is not None
-        learner.parameters.load(fit.finished[number][0][0])
-        inputs = fit.problem.samples.inputs
-        models[name] = (decision, {s: predict(fit.student, inputs, i) for s, i in index.items()})
+        # With folds, what was said of a validation sample is what its fold's student said.
+        chosen, pooled = fit.finished[number]
+        logits = {"val": pooled}
+        if "test" in index:
+            learner.parameters.load(fit.refitted[number] if fit.refitted else chosen[0])
+            inputs = fit.problem.samples.inputs
+            logits["test"] = predict(fit.student, inputs, index["test"])
+        models[name] = (decision, logits)
     learner.parameters.load(current)
     fit.student.core = core
     return models
@@ -74,8 +80,8 @@ def _number(fit: Fit, name: str) -> int:
 
 
 def _subsets(fit: Fit) -> dict[str, np.ndarray]:
-    split = fit.problem.split
-    return {"val": split.val, "test": split.test} if len(split.test) else {"val": split.val}
+    test = fit.problem.split.test
+    return {"val": fit.validation, "test": test} if len(test) else {"val": fit.validation}
 
 
 def _roc(models: Mapping[str, Model], labels: Mapping[str, np.ndarray]) -> Figure:
@@ -104,9 +110,12 @@ def _write_csv(file: Path, log: Sequence[Mapping[str, Any]]) -> None:
     heads = [f"{subset}_{key}" for subset in subsets for key in _FIGURES]
     with atomic_write(file) as temporary, temporary.open("w", newline="") as stream:
         rows = csv.writer(stream)
-        rows.writerow([*_COLUMNS, "score", "weight_of_abnormal", *heads])
+        rows.writerow([*_COLUMNS, "loss", *TERMS, "score", "weight_of_abnormal", *heads])
         for line in epochs:
             figures = [line.get(s, {}).get(key, "") for s in subsets for key in _FIGURES]
             weight = line["class_weights"][1]
             shown = [line.get(c, "") for c in _COLUMNS]
-            rows.writerow([*shown, line["selection_score"], weight, *figures])
+            terms = [line["loss_terms"][name] for name in TERMS]
+            rows.writerow(
+                [*shown, line["train_loss"], *terms, line["selection_score"], weight, *figures]
+            )

@@ -18,6 +18,9 @@ from torch.nn import functional
 from training.loop import EpochPlan, Objective
 from training.options import DistillOptions
 
+TERMS = ("ce", "kd_logits", "kd_features", "kd_margin")
+"""Terms of the loss: labels, the teacher's logits, its features, the positive-margin penalty."""
+
 
 class Distillation(nn.Module):
     """The objective of a distilled student, with its two learned projections.
@@ -35,6 +38,7 @@ class Distillation(nn.Module):
     label: Tensor
     teacher_logits: Tensor
     teacher_features: Tensor
+    sums: Tensor
 
     def __init__(
         self,
@@ -54,6 +58,8 @@ class Distillation(nn.Module):
         self.register_buffer("teacher_features", teacher_features)
         self.project_teacher = _projection(teacher_features.shape[1], options.kd_d, generator)
         self.project_student = _projection(num_features, options.kd_d, generator)
+        self.register_buffer("sums", torch.zeros(len(TERMS)), persistent=False)
+        self.batches = 0
 
     def forward(
         self,
@@ -65,19 +71,35 @@ class Distillation(nn.Module):
     ) -> Tensor:
         """Scalar loss of a batch; plain cross-entropy where beta and gamma are 0."""
         loss = plan.alpha * self.plain(logits, features, batch, class_weights, plan)
+        self.batches += 1
         if plan.beta == 0.0 and plan.gamma == 0.0:
+            self.sums[0] += loss.detach()
             return loss
         options, label = self.options, self.label[batch]
         taught = self.teacher_logits[batch]
         usable = trusted(taught, label, options.kd_teacher_conf).float()
         count = usable.sum().clamp(min=1.0)
-        terms = plan.beta * soft_targets(logits, taught, options.kd_temperature)
-        terms = terms + plan.gamma * self.feature_distance(features, self.teacher_features[batch])
-        loss = loss + (terms * usable).sum() / count
+        by_logits = plan.beta * soft_targets(logits, taught, options.kd_temperature)
+        by_features = plan.gamma * self.feature_distance(features, self.teacher_features[batch])
         abnormal = (label > 0).float()
         margin = functional.relu(options.kd_pos_target - 1.0 + logits.softmax(-1)[:, 0])
-        penalty = (margin * abnormal).sum() / abnormal.sum().clamp(min=1.0)
-        return loss + options.kd_pos_penalty * penalty
+        terms = torch.stack(
+            [
+                loss,
+                (by_logits * usable).sum() / count,
+                (by_features * usable).sum() / count,
+                options.kd_pos_penalty * (margin * abnormal).sum() / abnormal.sum().clamp(min=1.0),
+            ]
+        )
+        self.sums += terms.detach()
+        return terms.sum()
+
+    def take_terms(self) -> dict[str, float]:
+        """Mean of every term of the loss since the last call, as weighted: they add up to it."""
+        means = (self.sums / max(self.batches, 1)).tolist()
+        self.sums.zero_()
+        self.batches = 0
+        return dict(zip(TERMS, means, strict=True))
 
     def feature_distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Mean square between the normalised projections, ``(batch,)``."""

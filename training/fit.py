@@ -9,7 +9,7 @@ whole state can be written down and read back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from time import perf_counter
 from typing import Any
@@ -80,6 +80,7 @@ class Fit:
         self.messages = (*self.rebalancing.messages, *(f"advice: {a.message}" for a in advice))
         self.chosen: list[Progress] = []
         self.finished: list[tuple[list[Tensor], np.ndarray]] = []
+        self.refitted: list[Tensor] = []
         self.history: list[EpochFigures] = []
         self.advised: set[str] = set()
         self.refitting, self.done = False, False
@@ -208,6 +209,7 @@ class Fit:
         self.progress = replace(self.progress, epoch=number + 1)
         if number + 1 == len(plans):
             self.best = [self.learners[0].weights()]
+            self.refitted.append(self.best[0])
             self._next_stage()
         return record
 
@@ -227,6 +229,7 @@ class Fit:
             "stage": self.stage.name,
             **asdict(plan),
             "train_loss": float(np.mean([s.loss for s in stats])),
+            "loss_terms": _means([s.loss_terms for s in stats]),
             "grad_norms": dict(stats[0].grad_norms),
             "train": scores_to_dict(decision, (learner.predict(probe), self.label[probe])),
         }
@@ -274,13 +277,13 @@ class Fit:
                 problem.build(seeded(problem.seed, WEIGHTS)).to(problem.samples.label.device),
                 problem.samples,
                 index,
-                problem.objective,
+                problem.objective_of(part),
                 problem.optim,
-                seeded(problem.seed, BATCHES, self._stream(k)),
+                seeded(problem.seed, BATCHES, part),
                 transform=problem.transform,
                 sample_weights=self._sample_weights(index),
             )
-            for k, index in enumerate(indices)
+            for part, index in enumerate(indices, len(split.folds) if refitting else 0)
         ]
         self.best = [learner.weights() for learner in self.learners]
         self.progress = Progress(plateau=Plateau(lr=0.0), policy=policy)
@@ -299,8 +302,9 @@ class Fit:
     def _begin(self, number: int) -> None:
         """Begin stage ``number`` from the best weights of the one it starts from."""
         self.number = number
-        if self.stage.start is not None and not self.refitting:
-            self.best = self.finished[self.stage.start][0]
+        start = self.stage.start
+        if start is not None:
+            self.best = [self.refitted[start]] if self.refitting else self.finished[start][0]
         stage, problem = self.stage, self.problem
         for k, (learner, weights) in enumerate(zip(self.learners, self.best, strict=True)):
             part = self._stream(k) * len(problem.stages) + number
@@ -368,6 +372,7 @@ class Fit:
         for j, (weights, pooled) in enumerate(self.finished):
             tensors[f"finished.{j}.pooled"] = torch.from_numpy(pooled)
             tensors |= {f"finished.{j}.{k}": value for k, value in enumerate(weights)}
+        tensors |= {f"refitted.{j}": weights for j, weights in enumerate(self.refitted)}
         plain = {
             "refitting": self.refitting,
             "number": self.number,
@@ -393,6 +398,8 @@ class Fit:
             names = [n for n in tensors if n.startswith(f"finished.{j}.") and n[-1].isdigit()]
             weights = [tensors[f"finished.{j}.{k}"] for k in range(len(names))]
             self.finished.append((weights, tensors[f"finished.{j}.pooled"].numpy()))
+        done = sum(name.startswith("refitted.") for name in tensors)
+        self.refitted = [tensors[f"refitted.{j}"] for j in range(done)]
         self._enter(refitting=plain["refitting"], policy=progress.policy)
         self._begin(plain["number"])
         self.progress, self.done = progress, plain["done"]
@@ -404,3 +411,8 @@ class Fit:
             )
         if "pooled" in tensors:
             self.pooled = tensors["pooled"].numpy()
+
+
+def _means(terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each term over the learners; nothing where the loss has no named terms."""
+    return {name: float(np.mean([one[name] for one in terms])) for name in terms[0]}

@@ -87,10 +87,11 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochStats:
-    """Mean training loss, and the root mean square gradient norm of every module."""
+    """Mean training loss and its terms, and the root mean square gradient norm of every module."""
 
     loss: float
     grad_norms: Mapping[str, float] = field(default_factory=dict)
+    loss_terms: Mapping[str, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -180,6 +181,7 @@ class Learner:
         return EpochStats(
             loss=float(total) / len(batches),
             grad_norms=parameters.by_module(squares / len(batches)),
+            loss_terms=getattr(self.objective, "take_terms", dict)(),
         )
 
     def weights(self) -> Tensor:

@@ -89,6 +89,7 @@ class Problem:
         teaching: the teacher and what it says, where there is one.
         transform: changes the inputs of every training batch, where there is one.
         record: name of each sample's record, where records are balanced.
+        part_objectives: the losses of the folds' learners and of the refit, where they differ.
     """
 
     samples: Samples
@@ -103,6 +104,11 @@ class Problem:
     teaching: Teaching | None = None
     transform: BatchTransform | None = None
     record: np.ndarray | None = None
+    part_objectives: tuple[Objective, ...] = ()
+
+    def objective_of(self, part: int) -> Objective:
+        """The loss of one learner: that of a fold, or of the refit, whose number comes after."""
+        return self.part_objectives[part] if self.part_objectives else self.objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

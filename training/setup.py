@@ -19,7 +19,7 @@ from training.losses import build_loss
 from training.noise import NoisePlan, deployed_core, has_noise
 from training.options import ImbalanceOptions
 from training.problem import WEIGHTS, Problem, Stage, seeded
-from training.teaching import TEACHER, prepare_teacher
+from training.teaching import PROJECTIONS, TEACHER, prepare_teacher
 from training.workloads import Dataset, task_of, workload
 
 
@@ -43,21 +43,25 @@ def build_problem(
         label=torch.from_numpy(data.label),
     ).to(device)
     build, imbalance = workload(name).build, config.imbalance(task_of(data.classes))
-    objective, teaching = objective_of(samples, imbalance), None
+    objective, teaching, taught = objective_of(samples, imbalance), None, ()
     if imbalance.distill.use_kd:
         teaching = prepare_teacher(
             samples, data.split, data.classes, imbalance, seed=config.seed, on_step=on_step
         )
         student = build(config, len(data.classes), seeded(config.seed, WEIGHTS))
-        objective = Distillation(
-            objective,
-            samples.label,
-            teaching.logits,
-            teaching.features,
-            num_features=student.program().shapes()[student.features][1],
-            options=imbalance.distill,
-            generator=seeded(config.seed, TEACHER, 1),
-        ).to(device)
+        num_features = student.program().shapes()[student.features][1]
+        taught = tuple(
+            Distillation(
+                objective,
+                samples.label,
+                lesson.logits,
+                lesson.features,
+                num_features=num_features,
+                options=imbalance.distill,
+                generator=seeded(config.seed, TEACHER, PROJECTIONS),
+            ).to(device)
+            for lesson in teaching.lessons
+        )
     return Problem(
         samples=samples,
         classes=data.classes,
@@ -68,6 +72,7 @@ def build_problem(
         teaching=teaching,
         build=lambda generator: build(config, len(data.classes), generator),
         objective=objective,
+        part_objectives=taught,
         seed=config.seed,
         transform=workload(name).transform(config),
         record=data.record,

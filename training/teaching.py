@@ -23,26 +23,46 @@ from training.judge import teacher_figures
 from training.loop import Samples
 from training.options import ImbalanceOptions
 from training.policy_kd import TeacherFigures
-from training.problem import BATCHES, seeded
+from training.problem import seeded
 from training.rebalancing import plan_rebalancing
 from training.teacher import WIDTH, ResNet1d, teach, train_teacher
 
 TEACHER = 2
 """Purpose of the teacher's random streams."""
+INITIAL, PROJECTIONS, TEACHER_BATCHES = 0, 1, 2
+"""Parts of that purpose; batches come last, one number per teacher."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What one teacher says of every sample, and where its weights are."""
+
+    logits: Tensor
+    features: Tensor
+    file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teaching:
-    """A teacher's logits and features of every sample, its decision, and its figures.
+    """The teachers of a run, and how they are judged.
 
-    ``file`` is where its weights are.
+    Attributes:
+        lessons: one per learner. With folds, each fold's teacher has seen as little of the fold as
+            its student, and the last one, of the refit, has learned from all.
+        logits: ``(n, classes)``; of a validation sample by a teacher that has not learned from it.
+        decision: the teacher's own, at its swept threshold.
+        figures: what the gate looks at.
     """
 
+    lessons: tuple[Lesson, ...]
     logits: Tensor
-    features: Tensor
     decision: Decision
     figures: TeacherFigures
-    file: Path
+
+    @property
+    def file(self) -> Path:
+        """Weights of the teacher that the final student learns from."""
+        return self.lessons[-1].file
 
 
 def prepare_teacher(
@@ -54,44 +74,79 @@ def prepare_teacher(
     seed: int,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Teaching:
-    """The teacher that the options ask for, judged at its own threshold.
+    """The teachers that the options ask for, judged at their own threshold.
 
     Args:
         samples: every sample.
-        split: who trains and who validates; a validation share, no folds.
+        split: who trains and who validates; with folds there is a teacher for each, and one more.
         classes: class names.
         options: class weights, distillation, threshold search.
-        seed: of the teacher's weights and batches.
-        on_step: called with 1 after every step of its training.
+        seed: of the teachers' weights and batches.
+        on_step: called with 1 after every step of their training.
 
     Raises:
-        ConfigError: a split with folds, a mix of test records that is not offered, or a teacher
-            file that is missing or does not fit.
+        ConfigError: a mix of test records that is not offered, or a teacher file that is missing
+            or does not fit.
     """
     distill = options.distill
-    if split.folds:
+    if split.folds and distill.teacher_checkpoint:
         raise ConfigError(
-            f"use_kd with split {split.name}: each fold would need a teacher that has not seen it; "
-            "use a split with a validation share (seed, or lists with val_records)"
+            f"teacher_checkpoint with split {split.name}: each of its {len(split.folds)} folds "
+            "needs a teacher that has not seen it, and one file cannot be all of them; leave it "
+            "out (trained teachers are cached), or use a split with a validation share"
         )
     if distill.kd_gen_mix_ratio > 0.0:
         raise ConfigError(
             f"kd_gen_mix_ratio {distill.kd_gen_mix_ratio:g}: records that test are not mixed into "
             "training here; leave it at 0"
         )
-    signal = next(iter(samples.inputs.values()))
-    device = samples.label.device
-    teacher = ResNet1d(
-        signal.shape[2], len(classes), distill.teacher_embedding_dim, seeded(seed, TEACHER)
-    ).to(device)
     label = samples.label.cpu().numpy()
-    counts = np.bincount(label[split.train], minlength=len(classes))
-    weights = np.asarray(plan_rebalancing(counts, classes, options).class_weights)
+    learned = [split.fold(k).train for k in range(len(split.folds))] or [split.train]
+    held_out = split.folds or (split.val,)
+    final = [split.learned] if split.folds else []
+    lessons = tuple(
+        _lesson(samples, index, classes, options, seed=seed, part=part, on_step=on_step)
+        for part, index in enumerate(learned + final)
+    )
+    said = [lesson.logits.cpu().numpy() for lesson in lessons]
+    judged = said[-1].copy()
+    for own, fold in zip(said, held_out, strict=False):  # the last one holds nothing out
+        judged[fold] = own[fold]
+    val = np.concatenate(held_out)
+    decision = choose_decision(judged[val], label[val], classes, options)
+    own_train = [own[index] for own, index in zip(said, learned, strict=False)]
+    train = np.concatenate(own_train), label[np.concatenate(learned)]
+    return Teaching(
+        lessons=lessons,
+        logits=torch.from_numpy(judged),
+        decision=decision,
+        figures=teacher_figures(decision, (judged[val], label[val]), train),
+    )
+
+
+def _lesson(
+    samples: Samples,
+    index: np.ndarray,
+    classes: tuple[str, ...],
+    options: ImbalanceOptions,
+    *,
+    seed: int,
+    part: int,
+    on_step: Callable[[int], None],
+) -> Lesson:
+    """The teacher that learns from ``index``: from its file, from the cache, or trained."""
+    distill, label = options.distill, samples.label.cpu().numpy()
+    signal = next(iter(samples.inputs.values()))
+    teacher = ResNet1d(
+        signal.shape[2], len(classes), distill.teacher_embedding_dim, seeded(seed, TEACHER, INITIAL)
+    ).to(samples.label.device)
     if distill.teacher_checkpoint:
         file = Path(distill.teacher_checkpoint)
         _read(teacher, file)
     else:
-        key = _key(signal, label, split.train, weights, distill.teacher_auto_train_epochs, seed)
+        counts = np.bincount(label[index], minlength=len(classes))
+        weights = np.asarray(plan_rebalancing(counts, classes, options).class_weights)
+        key = _key(signal, label, index, weights, distill.teacher_auto_train_epochs, seed, part)
         file = cache_directory() / f"teacher-{distill.teacher_embedding_dim}-{key}.safetensors"
         if file.is_file():
             _read(teacher, file)
@@ -99,26 +154,17 @@ def prepare_teacher(
             train_teacher(
                 teacher,
                 samples,
-                split.train,
+                index,
                 weights,
                 epochs=distill.teacher_auto_train_epochs,
-                generator=seeded(seed, BATCHES, TEACHER),
+                generator=seeded(seed, TEACHER, TEACHER_BATCHES + part),
                 on_step=on_step,
             )
             values = {n: v.cpu().contiguous() for n, v in teacher.state_dict().items()}
             with atomic_write(file) as temporary:
                 temporary.write_bytes(save(values))
     logits, features = teach(teacher, samples)
-    said = logits.cpu().numpy()
-    seen = said[split.val], label[split.val]
-    decision = choose_decision(*seen, classes, options)
-    return Teaching(
-        logits=logits,
-        features=features,
-        decision=decision,
-        figures=teacher_figures(decision, seen, (said[split.train], label[split.train])),
-        file=file,
-    )
+    return Lesson(logits=logits, features=features, file=file)
 
 
 def _read(teacher: ResNet1d, file: Path) -> None:

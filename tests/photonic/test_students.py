@@ -84,6 +84,18 @@ def test_a_free_head_is_exported_within_range_by_its_gain():
     assert np.allclose(layer(x).detach().numpy(), by_program, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-45, 1e-30, 1e-7, 1e-3, 1.0])
+def test_scale_to_unit_passes_no_gradient_of_a_vanishing_token(size):
+    x = torch.tensor([[size, -size / 2, 0.0], [1.0, 0.5, 0.0]], requires_grad=True)
+    unit = scale_to_unit(x)
+    (unit * torch.arange(6.0).view(2, 3)).sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+    assert bool(x.grad[0].any()) == (size >= 1e-6)
+    assert x.grad[1].any()
+    assert unit[0].abs().amax() == (size > 0)
+
+
 def test_scale_to_unit_is_per_token_and_keeps_zero():
     x = torch.tensor([[0.0, 0.0], [3.0, -6.0]])
     assert torch.equal(scale_to_unit(x), torch.tensor([[0.0, 0.0], [0.5, -1.0]]))

@@ -11,11 +11,13 @@ import torch
 from torch.nn import functional
 
 from photonic.errors import ConfigError
-from training.distill import Distillation, soft_targets, trusted
+from training.distill import TERMS, Distillation, soft_targets, trusted
 from training.loop import EpochPlan, Samples
 from training.options import DistillOptions
 from training.run import read_log
+from training.setup import build_problem
 from training.teacher import ResNet1d, teach, train_teacher
+from training.teaching import prepare_teacher
 from training.train import resume, train
 from training.workloads import workload
 
@@ -71,15 +73,21 @@ def test_the_terms_add_up_by_hand():
     module, batch = distillation(kd_pos_penalty=0.5, kd_temperature=2.0), torch.arange(4)
     logits = torch.randn(4, 2, generator=generator())
     features = torch.randn(4, 3, generator=generator())
-    got = module(logits, features, batch, torch.ones(2), plan(alpha=0.7, beta=0.3, gamma=0.2))
+    with torch.no_grad():
+        got = module(logits, features, batch, torch.ones(2), plan(alpha=0.7, beta=0.3, gamma=0.2))
+        feature_term = module.feature_distance(features, module.teacher_features)[:2].mean()
     logit_term = soft_targets(logits, TAUGHT, 2.0)[:2].mean()
-    feature_term = module.feature_distance(features, module.teacher_features)[:2].mean()
     margin = functional.relu(0.6 - logits.softmax(-1)[1:3, 1]).mean()
     expected = (
         0.7 * functional.cross_entropy(logits, LABEL)
         + 0.3 * logit_term + 0.2 * feature_term + 0.5 * margin
     )  # fmt: skip
     assert torch.allclose(got, expected, atol=1e-6)
+    terms = module.take_terms()
+    assert terms["kd_logits"] == pytest.approx(0.3 * float(logit_term), abs=1e-6)
+    assert terms["kd_features"] == pytest.approx(0.2 * float(feature_term), abs=1e-6)
+    assert sum(terms.values()) == pytest.approx(float(got), abs=1e-6)
+    assert not any(module.take_terms().values())  # taken once
 
 
 def test_the_teacher_has_its_size_learns_and_is_reproducible():
@@ -110,7 +118,7 @@ def kd_options(ecg_options):
         **ecg_options, "split": "lists", "train_records": names[:2], "val_records": names[2:3],
         "test_records": names[3:], "use_kd": True, "teacher_auto_train_epochs": 2, "seed": 3,
         "kd_warmup_epochs": 0, "teacher_min_f1": 0.0, "teacher_min_sensitivity": 0.0,
-        "kd_teacher_gen_margin": 1.0,
+        "kd_teacher_gen_margin": 1.0, "kd_teacher_max_gap": 1.0, "kd_teacher_conf": 0.0,
         "detect_collapse": False, "kd_pause_miss": 1.0, "kd_resume_miss": 1.0,
     }  # fmt: skip
 
@@ -132,6 +140,54 @@ def test_a_distilled_run_keeps_teacher_control_and_figures(kd_run):
     assert stages == ["float"] * 2 + ["control"] * 2 + ["distilled"] * 2
     assert [float(row["beta"]) > 0 for row in rows] == [False] * 4 + [True] * 2
     assert any("KD on" in m for line in read_log(kd_run.path) for m in line.get("messages", ()))
+    for row in rows:
+        terms = [float(row[name]) for name in TERMS]
+        assert sum(terms) == pytest.approx(float(row["loss"]), rel=1e-5)
+        assert all(terms[1:3]) == (row["stage"] == "distilled")
+
+
+@pytest.fixture(scope="module")
+def folded(kd_options, tmp_path_factory):
+    """A distilled run with folds, and what prepared its teachers."""
+    lists = dict.fromkeys(("train_records", "val_records", "test_records"), ())
+    given = {**kd_options, **lists, "split": "by-record", "teacher_auto_train_epochs": 1}
+    out = tmp_path_factory.mktemp("folded") / "run"
+    return train("ecg", workload("ecg").resolve(given), out)
+
+
+def test_with_folds_every_student_has_a_teacher_that_saw_no_more_than_it_did(folded):
+    data = workload("ecg").load(folded.config, lambda _: None)
+    problem = build_problem("ecg", folded.config, data)
+    split, teaching = data.split, problem.teaching
+    assert len(teaching.lessons) == len(split.folds) + 1
+    assert len({lesson.file for lesson in teaching.lessons}) == len(teaching.lessons)
+    for lesson, fold in zip(teaching.lessons, split.folds, strict=False):
+        assert torch.equal(teaching.logits[fold], lesson.logits[fold])
+    assert torch.equal(teaching.logits[split.test], teaching.lessons[-1].logits[split.test])
+    # A fold's labels turned round change the other folds' teachers, but not its own.
+    flipped = data.label.copy()
+    flipped[split.folds[0]] = 1 - flipped[split.folds[0]]
+    samples = Samples(inputs=problem.samples.inputs, label=torch.from_numpy(flipped))
+    other = prepare_teacher(
+        samples, split, data.classes, problem.imbalance, seed=folded.config.seed
+    )
+    assert other.lessons[0].file == teaching.lessons[0].file
+    assert other.lessons[1].file != teaching.lessons[1].file
+
+
+def test_the_refit_distils_from_where_choosing_did(folded):
+    """Both the control and the distilled student of the refit begin where its first stage ended."""
+    log = [line for line in read_log(folded.path) if line["event"] == "epoch"]
+    refit = [line for line in log if line["phase"] == "refit"]
+    chosen = [line for line in log if line["phase"] == "choose"]
+    assert [line["stage"] for line in refit] == sorted(
+        (line["stage"] for line in refit), key=["float", "control", "distilled"].index
+    )
+    assert {line["stage"] for line in refit} == {line["stage"] for line in chosen}
+    first = {line["stage"]: line["train"]["loss"] for line in reversed(refit)}
+    assert first["control"] < first["float"]
+    assert (folded.path / "kd.csv").is_file()
+    assert folded.meta["distillation"]["distilled"]["test"]["auroc"] is not None
 
 
 def test_a_distilled_run_is_reproduced_from_its_teacher_file(kd_run, kd_options, tmp_path):
@@ -155,8 +211,8 @@ def test_a_weak_teacher_teaches_nothing_and_the_log_says_why(kd_options, tmp_pat
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"split": "by-record", "train_records": (), "val_records": (), "test_records": ()},
-         "each fold would need a teacher"),
+        ({"split": "by-record", "train_records": (), "val_records": (), "test_records": (),
+          "teacher_checkpoint": "any.safetensors"}, "needs a teacher that has not seen it"),
         ({"kd_gen_mix_ratio": 0.35}, "leave it at 0"),
         ({"teacher_checkpoint": "nowhere.safetensors"}, "no such file"),
     ],
