@@ -1,7 +1,8 @@
 """A program on a batch of simulated chips.
 
 Work is cut into groups of chips and blocks of beats. The size of a block depends on the program
-alone, so neither the chips beside it nor the memory at hand changes what a chip computes.
+and the sort of machine alone, so neither the chips beside it nor the memory at hand changes what a
+chip computes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from photonic.quantize import round_mantissa
 # nothing to keep there, and is fastest where it is the result itself, without a copy.
 VALUES_AT_ONCE, VALUES_OF_ONE_PRODUCT = 2**19, 2**22
 VECTORS_AT_ONCE = 16384
+# A GPU wants few large steps: this many times as many vectors, and values, at once.
+TIMES_ON_GPU = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +241,7 @@ def simulate(
     batch = next(iter(light.values())).shape[-1]
     on_adc = grids(program.inputs, program.steps)[program.output] == "adc"
     unit = readout.y_unit if on_adc else readout.x_unit
-    beats, group_size = _block_shape(program, batch, num_chips)
+    beats, group_size = _block_shape(program, batch, num_chips, torch.device(on))
     logits = None
     for first_chip in range(0, num_chips, group_size):
         group = slice(first_chip, first_chip + group_size)
@@ -274,10 +277,11 @@ def _run(program: Program, values: dict[str, Tensor], arithmetic: ChipArithmetic
     return values[program.output]
 
 
-def _block_shape(program: Program, batch: int, num_chips: int) -> tuple[int, int]:
+def _block_shape(program: Program, batch: int, num_chips: int, on: torch.device) -> tuple[int, int]:
     """Beats and chips per block; the number of beats does not depend on the chips."""
     shapes = program.shapes().values()
-    beats = max(1, VECTORS_AT_ONCE // max(tokens for tokens, _ in shapes))
+    times = 1 if on.type == "cpu" else TIMES_ON_GPU
+    beats = max(1, times * VECTORS_AT_ONCE // max(tokens for tokens, _ in shapes))
     values_per_chip = max(tokens * channels for tokens, channels in shapes) * min(beats, batch)
     at_once = VALUES_AT_ONCE if len(program.steps) > 1 else VALUES_OF_ONE_PRODUCT
-    return beats, min(num_chips, max(1, at_once // values_per_chip))
+    return beats, min(num_chips, max(1, times * at_once // values_per_chip))
