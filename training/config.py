@@ -96,6 +96,14 @@ class HardwareOptions(Section):
     )
 
 
+class LoggingOptions(Section):
+    """Where the log goes besides ``train_log.jsonl``."""
+
+    logger: Literal["tensorboard"] | None = Field(
+        default=None, description="Mirror the log for this tool, in the run directory."
+    )
+
+
 class RunConfig(Section):
     """What every workload's run has; a workload adds its data and its student."""
 
@@ -110,6 +118,7 @@ class RunConfig(Section):
     )
     optim: OptimOptions = OptimOptions()
     hardware: HardwareOptions = HardwareOptions()
+    logging: LoggingOptions = LoggingOptions()
     weights: WeightOptions = WeightOptions()
     sampler: SamplerOptions = SamplerOptions()
     loss: LossOptions = LossOptions()

@@ -19,8 +19,9 @@ from photonic.files import atomic_directory, atomic_write
 from training.config import RunConfig, read_config, to_toml
 from training.fit import Diverged, Fit
 from training.inspector import inspect_run, write_report
+from training.mirror import check_logger, open_mirror
 from training.outcome import finish, start_record
-from training.run import CONFIG, LOG, META, RESUME, SCHEMA_VERSION, Run, load_run
+from training.run import CONFIG, LOG, META, RESUME, SCHEMA_VERSION, Run, load_run, read_log
 from training.setup import build_problem
 from training.workloads import Dataset, workload
 
@@ -62,6 +63,7 @@ def train(name: str, config: RunConfig, out: Path, callbacks: Callbacks = Callba
         DataError: data that is missing, damaged or unfit.
     """
     refuse_occupied(out)
+    check_logger(config.logging.logger)
     data = workload(name).load(config, callbacks.on_source)
     callbacks.on_data(data)
     fit = Fit(build_problem(name, config, data, callbacks.on_step), callbacks.on_step)
@@ -114,6 +116,7 @@ def _carry_on(
     name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit, callbacks: Callbacks
 ) -> Run:
     begun = perf_counter()
+    mirror = open_mirror(config.logging.logger, out, read_log(out))
     while not fit.done:
         try:
             record = fit.step()
@@ -121,10 +124,12 @@ def _carry_on(
             _append(out, error.record)
             raise
         _append(out, record)
+        mirror.add(record)
         _save_state(out, name, fit)
         callbacks.on_epoch(record)
         for message in record.get("messages", ()):
             callbacks.on_message(message)
+    mirror.close()
     finish(name, config, out, data, fit)
     seconds = perf_counter() - begun
     _append(out, {"event": "end", "epoch": fit.chosen[-1].best_epoch, "seconds": seconds})

@@ -62,6 +62,7 @@ EXTRA_OF_MODULE = {
     "matplotlib": "train",
     "tomli_w": "train",
     "neurokit2": "train",
+    "tensorboard": "tensorboard",
     "distributed": "cluster",
     "pyarrow": "parquet",
     "pyvisa": "lab",
