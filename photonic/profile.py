@@ -13,6 +13,7 @@ import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -93,10 +94,16 @@ class HardwareProfile(Section):
                 f"input.encoding 'field': kind {self.kind!r} adds powers; choose "
                 "'intensity-differential' or 'intensity-offset'"
             )
-        if stage.predistortion and (stage.peak_attenuation or 0.0) < 2 / math.pi:
+        if stage.curve is not None:
+            if stage.peak_attenuation is not None:
+                raise ValueError("input.curve stands instead of input.peak_attenuation: give one")
+            rising = all(a < b for a, b in pairwise(stage.curve))
+            if stage.curve[0] != 0.0 or not rising or not math.isfinite(stage.curve[-1]):
+                raise ValueError("input.curve: must begin at 0, rise all the way and stay finite")
+        elif stage.predistortion and (stage.peak_attenuation or 0.0) < 2 / math.pi:
             raise ValueError(
-                "input.predistortion: needs input.peak_attenuation of at least 2/π = 0.637; beyond "
-                "that the modulator's curve turns back and has no inverse"
+                "input.predistortion: needs input.curve, or input.peak_attenuation of at least "
+                "2/π = 0.637; beyond that the modulator's curve turns back and has no inverse"
             )
         if stage.dac_bits is not None and not (
             stage.predistortion and stage.bits and stage.dac_bits >= stage.bits + 2

@@ -64,6 +64,13 @@ class InputStage(Section):
         default=None,
         description="sin(m)/m: what a full-scale value keeps of itself beside small values",
     )
+    curve: tuple[float, ...] | None = Field(
+        default=None,
+        strict=False,
+        min_length=2,
+        description="measured modulator curve: what arrives at drives from 0 to full scale, "
+        "equally spaced, odd in the drive; instead of peak_attenuation",
+    )
     predistortion: bool = Field(
         default=False, description="the inverse of the modulator's curve stands before the DAC"
     )

@@ -6,6 +6,7 @@ Values are fractions of the input's full scale, in [-1, 1]. Formulas without a s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,24 @@ def predistorted(y: Tensor, peak_attenuation: float) -> Tensor:
     return torch.asin((m * peak_attenuation * y).clamp(-1.0, 1.0)) / m
 
 
+def tabulated_curve(x: Tensor, table: Sequence[float]) -> Tensor:
+    """A measured curve between its points, odd in ``x``; constant beyond full scale."""
+    values, count = torch.tensor(table).to(x), len(table) - 1
+    place = (x.abs() * count).clamp(max=count)
+    index = place.detach().floor().long().clamp(max=count - 1)
+    step = values[index + 1] - values[index]
+    return x.sign() * (values[index] + (place - index) * step)
+
+
+def tabulated_drive(y: Tensor, table: Sequence[float]) -> Tensor:
+    """Inverse of :func:`tabulated_curve`, for what the curve reaches."""
+    values, count = torch.tensor(table).to(y), len(table) - 1
+    size = y.abs().clamp(max=table[-1])
+    index = (torch.searchsorted(values, size.detach(), right=True) - 1).clamp(0, count - 1)
+    share = (size - values[index]) / (values[index + 1] - values[index])
+    return y.sign() * (index + share) / count
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOptics:
     """What the modulators of a profile make of a value, and what the receiver has to undo.
@@ -63,7 +82,9 @@ class InputOptics:
     Attributes:
         encoding: how a sign is carried.
         darkest: power of the darkest state over that of the brightest, ``r``.
-        peak_attenuation: of the modulator's curve, or ``None`` for a linear one.
+        peak_attenuation: what the modulator's curve leaves of a full-scale value, or ``None`` for a
+            linear one.
+        table: points of a measured curve, or ``None`` for a sine or a straight line.
         predistortion: whether the curve's inverse stands before the DAC.
         drive_step: LSB of the converter behind the predistortion, as a fraction of full scale.
     """
@@ -73,6 +94,7 @@ class InputOptics:
     peak_attenuation: float | None
     predistortion: bool
     drive_step: float | None
+    table: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, profile: HardwareProfile) -> InputOptics:
@@ -82,9 +104,10 @@ class InputOptics:
         return cls(
             encoding=stage.encoding,
             darkest=0.0 if ratio_db is None else power_ratio_from_db(-ratio_db),
-            peak_attenuation=stage.peak_attenuation,
+            peak_attenuation=stage.curve[-1] if stage.curve else stage.peak_attenuation,
             predistortion=stage.predistortion,
             drive_step=None if stage.dac_bits is None else 2.0 ** (1 - stage.dac_bits),
+            table=stage.curve,
         )
 
     @property
@@ -133,11 +156,19 @@ class InputOptics:
         attenuation = self.peak_attenuation
         assert attenuation is not None
         if not self.predistortion:
-            return modulator_curve(x, attenuation)
-        drive = predistorted(x, attenuation)
+            return self._modulated(x, attenuation)
+        if self.table is None:
+            drive = predistorted(x, attenuation)
+        else:
+            drive = tabulated_drive(x * attenuation, self.table)
         if self.drive_step is not None:
             drive = (drive / self.drive_step).round() * self.drive_step
-        return modulator_curve(drive, attenuation) / attenuation
+        return self._modulated(drive, attenuation) / attenuation
+
+    def _modulated(self, x: Tensor, attenuation: float) -> Tensor:
+        if self.table is None:
+            return modulator_curve(x, attenuation)
+        return tabulated_curve(x, self.table)
 
     def quadrature(self, x: Tensor) -> Tensor:
         """``√(1−x²)``, the field in the other quadrature per unit of ε."""

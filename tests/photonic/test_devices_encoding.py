@@ -18,6 +18,8 @@ from photonic.devices.encoding import (
     modulation_depth,
     modulator_curve,
     predistorted,
+    tabulated_curve,
+    tabulated_drive,
     value_of_intensity,
 )
 from photonic.devices.read_noise import ChipStreams
@@ -92,6 +94,41 @@ def test_predistortion_straightens_the_core_and_costs_noise():
         for stage in ({}, crooked)
     ]  # fmt: skip
     assert float(sigmas[1] / sigmas[0]) == pytest.approx(1 / 0.7, rel=0.02)
+
+
+@given(
+    st.lists(st.floats(0.05, 1.0), min_size=1, max_size=12), st.floats(0.3, 1.2),
+    st.sampled_from([torch.float32, torch.float64]),
+)  # fmt: skip
+def test_a_measured_curve_passes_its_points_and_is_undone(steps, peak, dtype):
+    table = np.concatenate([[0.0], np.cumsum(steps)])
+    table = tuple((table * peak / table[-1]).tolist())
+    drives = torch.linspace(0, 1, len(table), dtype=dtype)
+    points = torch.tensor(table, dtype=dtype)
+    assert (tabulated_curve(drives, table) - points).abs().max() < 1e-5
+    assert (tabulated_curve(-drives, table) + points).abs().max() < 1e-5
+    values = VALUES.to(dtype)
+    drive = tabulated_drive(values * peak, table)
+    assert (drive.abs() <= 1 + 1e-5).all()
+    assert (tabulated_curve(drive, table) - values * peak).abs().max() < 1e-5
+
+
+def test_a_measured_curve_takes_the_place_of_the_sine():
+    x = VALUES.expand(4, -1).T[None]
+    table = tuple(modulator_curve(torch.linspace(0, 1, 201), 0.7).tolist())
+    for encoding in ("field", "intensity-offset", "intensity-differential"):
+        for more in ({}, {"predistortion": True}):
+            sine, measured = (
+                answer(profile_of(input={"encoding": encoding, **curve, **more}), x)
+                for curve in ({"peak_attenuation": 0.7}, {"curve": table})
+            )
+            assert (sine - measured).abs().max() < 1e-4
+            assert (x - measured).abs().max() > 0.05 or more
+    with pytest.raises(ProfileError, match=r"instead of input\.peak_attenuation: give one"):
+        profile_of(input={"curve": table, "peak_attenuation": 0.7})
+    for bad in ((0.1, 0.5), (0.0, 0.5, 0.4), (0.0, float("inf"))):
+        with pytest.raises(ProfileError, match="must begin at 0, rise all the way"):
+            profile_of(input={"curve": bad})
 
 
 def test_the_drive_converter_needs_two_bits_more_and_then_costs_less_than_half_an_lsb():
