@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("photonic.cli.demo:demo", "The whole chain on synthetic records."),
     "data": Entry("photonic.cli.data:data", "Make, get and describe records."),
     "train": Entry("photonic.cli.train:train", "Train a student."),
+    "tune": Entry("photonic.cli.tune:tune", "Search options by the selection score."),
     "eval": Entry("photonic.cli.eval:evaluate", "Metrics of a run, with baselines beside them."),
     "thresholds": Entry(
         "photonic.cli.thresholds:thresholds", "Scan the saved probabilities of a run densely."
@@ -62,6 +63,8 @@ EXTRA_OF_MODULE = {
     "matplotlib": "train",
     "tomli_w": "train",
     "neurokit2": "train",
+    "optuna": "tune",
+    "sqlalchemy": "tune",
     "tensorboard": "tensorboard",
     "distributed": "cluster",
     "pyarrow": "parquet",
