@@ -76,6 +76,12 @@ GROUPS = (
         num_seeds=2,
     ),
     Group(
+        name="stacked-100",
+        title="the same with 100× weights instead of 7×",
+        options={**STACKED, **SLOW, "class_weight_power": 2.0, "class_weight_max_ratio": 100.0},
+        num_seeds=2,
+    ),
+    Group(
         name="stacked-founding",
         title="the same stacking, founding recipe",
         options={**STACKED, "recipe": "founding"},
