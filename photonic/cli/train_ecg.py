@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from photonic.cli.eval_only import TrainCommand, eval_only_options
 from photonic.cli.options import config_option, given_options, json_option, options_from_model
 from photonic.cli.output import print_json, print_table, progress
 from photonic.threads import torch_threads
@@ -20,7 +21,7 @@ from training.workloads import Dataset, workload
 from training.workloads.ecg import EcgConfig
 
 
-@click.command()
+@click.command(cls=TrainCommand)
 @config_option
 @options_from_model(EcgConfig)
 @click.option(
@@ -39,6 +40,7 @@ from training.workloads.ecg import EcgConfig
     default=None,
     help="Another name of --use-weighted-sampler.",
 )
+@eval_only_options
 @json_option
 @click.pass_context
 def ecg(context: click.Context, out: Path, as_json: bool, **_: Any) -> None:
