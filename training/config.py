@@ -75,20 +75,25 @@ class HardwareOptions(Section):
         default=None,
         description="Hardware profile, by name or TOML file: fine-tuning with its bits and noise.",
     )
-    qat_epochs: int = Field(default=15, ge=1, description="Epochs of that, at the end.")
+    qat_epochs: int = Field(default=15, ge=1, description="Epochs of fine-tuning, at the end.")
     qat_lr: float = Field(default=1e-3, gt=0, le=1, description="Learning rate of those epochs.")
     noise: bool = Field(
         default=True,
-        description="In them, fresh chips with the profile's errors every step; else its bits.",
+        description="Fine-tune on fresh chips of the profile every step, not with its bits alone.",
     )
     noise_chips: int = Field(default=4, ge=1, description="Chips that a batch is spread over.")
     weight_noise: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="Before that, noise on weights while training: sigma over full scale.",
+        description="Noise on weights before fine-tuning: sigma over full scale.",
     )
-    activation_noise: float = Field(default=0.0, ge=0, le=1, description="The same on activations.")
+    activation_noise: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Noise on activations before fine-tuning: sigma over full scale.",
+    )
     noise_warmup_epochs: int = Field(
         default=3,
         ge=0,
