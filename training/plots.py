@@ -68,7 +68,7 @@ def curves(log: Sequence[Mapping[str, Any]]) -> Figure:
         ("fpr", "false-positive rate"),
     ]
     figure = Figure(figsize=(10, 6.4))
-    figure.subplots_adjust(0.06, 0.08, 0.98, 0.95, hspace=0.35, wspace=0.16)
+    figure.subplots_adjust(0.06, 0.08, 0.98, 0.91, hspace=0.35, wspace=0.16)
     for axes, (key, title) in zip(figure.subplots(2, 2).flat, panels, strict=True):
         for name, colour in COLOURS.items():
             points = [
@@ -77,14 +77,20 @@ def curves(log: Sequence[Mapping[str, Any]]) -> Figure:
                 if line.get(_LOG_NAME[name], {}).get(key) is not None
             ]
             if points:
+                # Dashed and in front: where they agree, validation stays visible behind it.
+                ahead = {"ls": (0, (3, 2)), "zorder": 3} if name == "train" else {}
                 axes.plot(
-                    *zip(*points, strict=True), color=colour, label=SUBSET_NAMES[name], lw=1.4
+                    *zip(*points, strict=True),
+                    color=colour,
+                    label=SUBSET_NAMES[name],
+                    lw=1.4,
+                    **ahead,
                 )
         _phases(axes, epochs)
         _style(axes, title=title, x="epoch")
         if key in ("miss", "fpr"):
             axes.set_ylim(bottom=0.0)
-    figure.axes[0].legend(frameon=False, fontsize=9)
+    _legend_above(figure)
     return figure
 
 
@@ -171,7 +177,7 @@ def confusion(decision: Decision, predictions: Predictions, title: str) -> Figur
 def per_class_bars(decision: Decision, predictions: Mapping[str, Predictions]) -> Figure:
     """Sensitivity, precision and F1 of every class."""
     figure = Figure(figsize=(9.5, 3.4))
-    figure.subplots_adjust(0.05, 0.1, 0.99, 0.9, wspace=0.06)
+    figure.subplots_adjust(0.05, 0.1, 0.99, 0.82, wspace=0.06)
     panels = figure.subplots(1, 3, sharey=True)
     width = 0.8 / max(len(predictions), 1)
     for axes, (key, title) in zip(
@@ -188,8 +194,14 @@ def per_class_bars(decision: Decision, predictions: Mapping[str, Predictions]) -
         axes.set_xticks(range(len(decision.classes)), decision.classes)
         _style(axes, title=title)
     panels[0].set_ylim(0, 1.12)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="upper right", ncols=2, frameon=False)
+    _legend_above(figure)
     return figure
+
+
+def _legend_above(figure: Figure) -> None:
+    """One legend for all panels, over their titles."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper right", ncols=3, frameon=False, fontsize=9)
 
 
 def sample_beats(
