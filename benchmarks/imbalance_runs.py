@@ -3,7 +3,7 @@
 Run from the repository root: ``python benchmarks/imbalance_runs.py --data ../shared/data/mitdb
 --out runs/imbalance``. Every run is one ``photonic train ecg`` with the options of :data:`GROUPS`;
 finished runs are kept and interrupted ones continued, so that the work can be cut into pieces
-(``--minutes``, ``--only``). With ``--page`` the table of what is there is written.
+(``--minutes``, ``--only``); ``imbalance_page.py`` makes the page of what is there.
 """
 
 from __future__ import annotations
