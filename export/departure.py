@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from export.bundle import FLOAT_MODEL, QUANTIZED_MODEL, Bundle
+from export.chunks import num_samples
 from export.reexecute import FileArithmetic
 from export.runtime import metadata, open_session, run_tensors
 from export.wire import with_outputs
@@ -64,8 +66,26 @@ def _graph_values(
 ) -> dict[str, np.ndarray]:
     """Values of the program as a graph computes them, those that it still tells apart."""
     model, where = bundle.model(quantized=quantized), (FLOAT_MODEL, QUANTIZED_MODEL)[quantized]
-    tensor_of = metadata(open_session(model, where=where)).get("tensors", {})
-    tensors = sorted(set(tensor_of.values()) - {spec.name for spec in bundle.program.inputs})
+    places = metadata(open_session(model, where=where)).get("tensors", {})
+    given = {spec.name for spec in bundle.program.inputs}
+    tensors = sorted({place["tensor"] for place in places.values()} - given)
     session = open_session(with_outputs(model, [t for t in tensors if t != "logits"]), where=where)
     made = dict(zip(tensors, run_tensors(session, inputs, tensors), strict=True))
-    return {value: made[tensor] for value, tensor in tensor_of.items() if tensor in made}
+    shapes, num = bundle.program.shapes(), num_samples(inputs)
+    return {
+        value: value_at(place, made[place["tensor"]].reshape(num, -1), shapes[value])
+        for value, place in places.items()
+        if place["tensor"] in made
+    }
+
+
+def value_at(place: Mapping[str, Any], made: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The value ``(batch, tokens, channels)``, in codes where it has codes.
+
+    Args:
+        place: where it lies, as the graph's metadata has it.
+        made: the tensor, ``(batch, numbers)``.
+        shape: tokens and channels of the value.
+    """
+    first, size = place["first"], shape[0] * shape[1]
+    return made[:, first : first + size].reshape(-1, *shape) / place["lsb"]

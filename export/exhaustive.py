@@ -3,8 +3,9 @@
 A tile with fan-in 4 and inputs of b bits can see 2^(4b) vectors of codes, a million at 5 bits. All
 of them go through the product of the quantised graph, through the stored codes in NumPy, and
 through the simulator on ideal optics. Other tiles get zeros, and their outputs must stay zero; the
-product is linear before the ADC, so this settles every input of the whole layer. What lies between
-products is digital and enumerated elsewhere (``tables/``).
+product is linear before the ADC, so this settles every input of the whole layer. Every activation
+of the graph is compared with its table on every code the table has. What remains are sums of whole
+numbers that float32 holds.
 """
 
 from __future__ import annotations
@@ -13,18 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx.utils import Extractor
 
-from export.bundle import QUANTIZED_MODEL, Bundle
+from export.bundle import Bundle
+from export.graph_parts import GraphParts
 from export.reexecute import FileArithmetic, file_arithmetic
-from export.runtime import metadata, open_session
 from export.vectors import expected_codes
-from photonic.errors import BundleError, ConfigError
+from photonic.errors import ConfigError
 from photonic.execute import IntegerLayer
 from photonic.profile import Converters, HardwareProfile, parse_profile
-from photonic.program import Input, Layer, Linear, Program
+from photonic.program import Activation, Input, Layer, Linear, Program
 from photonic.quantize import Quantizer
 
 # 2^20 inputs of each block: 5 bits at fan-in 4.
@@ -34,18 +32,28 @@ CHUNK = 1 << 16
 
 @dataclass(slots=True, kw_only=True)
 class Exhaustive:
-    """Code mismatches over every input of every block; the stored codes are the measure."""
+    """Code mismatches over every input of every block; the stored codes are the measure.
+
+    ``activation_mismatches`` are those of the graph's activations on all codes of the tables.
+    """
 
     num_blocks: int = 0
     num_inputs: int = 0
     graph_mismatches: int = 0
+    activation_mismatches: int = 0
     simulator_mismatches: int = 0
     first_departing_layer: str | None = None
 
     @property
     def same(self) -> bool:
         """Whether all three agree on everything."""
-        return not (self.graph_mismatches or self.simulator_mismatches)
+        return not (
+            self.graph_mismatches or self.activation_mismatches or self.simulator_mismatches
+        )
+
+    def depart(self, name: str) -> None:
+        """Something differs there; the first of those is named."""
+        self.first_departing_layer = self.first_departing_layer or name
 
 
 def verify_exhaustively(
@@ -69,33 +77,33 @@ def verify_exhaustively(
             f"{files.converters.dac.bits} bits): at most 2^{MOST_INPUT_BITS} can be gone through; "
             "verify without --exhaustive"
         )
-    graphs = _product_graphs(bundle)
+    parts = GraphParts(bundle, files.layers)
     ideal = ideal_optics(bundle.profile)
     result = Exhaustive()
     for step in bundle.program.steps:
+        if isinstance(step, Activation) and step.out in files.tables:
+            _compare_activation(parts, step, files, result)
         if not isinstance(step, Linear):
             continue
-        session = open_session(graphs[step.out], where=QUANTIZED_MODEL)
         layer, values = files.layers[step.layer], bundle.program.layers[step.layer]
         for a in range(layer.tiles.shape[1]):
-            _compare_column(session, layer, a, files, result, step.layer)
+            _compare_column(parts, step, layer, a, files, result)
             _compare_simulator(ideal, values, layer, a, files, result)
             result.num_blocks += layer.tiles.shape[0]
             advance(layer.tiles.shape[0])
     return result
 
 
-def _product_graphs(bundle: Bundle) -> dict[str, bytes]:
-    """Of each linear step the part of the quantised graph from its input to its ADC samples."""
-    model = bundle.model(quantized=True)
-    ends = metadata(open_session(model, where=QUANTIZED_MODEL)).get("products", {})
-    extractor = Extractor(onnx.shape_inference.infer_shapes(onnx.load_from_string(model)))
-    steps = [step.out for step in bundle.program.steps if isinstance(step, Linear)]
-    try:
-        parts = {step: extractor.extract_model([ends[step][0]], [ends[step][1]]) for step in steps}
-    except (KeyError, ValueError) as error:
-        raise BundleError(f"{QUANTIZED_MODEL}: a product cannot be taken out: {error}") from None
-    return {step: part.SerializeToString() for step, part in parts.items()}
+def _compare_activation(
+    parts: GraphParts, step: Activation, files: FileArithmetic, result: Exhaustive
+) -> None:
+    """The activation of the graph against its table, on every code the table has."""
+    table = files.tables[step.out]
+    made = parts.activation(step, np.arange(table.low, table.high + 1))
+    wrong = int(np.count_nonzero(made != table.codes[:, None]))
+    result.activation_mismatches += wrong
+    if wrong:
+        result.depart(step.out)
 
 
 def all_codes(dac: Quantizer, width: int) -> Iterator[np.ndarray]:
@@ -108,27 +116,24 @@ def all_codes(dac: Quantizer, width: int) -> Iterator[np.ndarray]:
 
 
 def _compare_column(
-    session: onnxruntime.InferenceSession,
+    parts: GraphParts,
+    step: Linear,
     layer: IntegerLayer,
     a: int,
     files: FileArithmetic,
     result: Exhaustive,
-    name: str,
 ) -> None:
     """Tiles in column ``a`` of a layer: the graph's product against the stored codes."""
     cols = files.converters.cols
-    used = slice(a * cols, min((a + 1) * cols, layer.fan_in))
-    mine = slice(a * layer.out, (a + 1) * layer.out)
-    for codes in all_codes(files.converters.dac, used.stop - used.start):
-        rows = np.zeros((len(codes), layer.fan_in), dtype=np.float32)
-        rows[:, used] = codes
-        samples = np.asarray(session.run(None, {session.get_inputs()[0].name: rows})[0])
+    for codes in all_codes(files.converters.dac, min(cols, layer.fan_in - a * cols)):
+        samples, first = parts.product(step, a * cols, codes)
+        mine = slice(first + a * layer.out, first + (a + 1) * layer.out)
         samples[:, mine] -= _stored(layer, a, codes, files.converters)
         wrong = int(np.count_nonzero(samples))
         result.num_inputs += len(codes)
         result.graph_mismatches += wrong
-        if wrong and result.first_departing_layer is None:
-            result.first_departing_layer = name
+        if wrong:
+            result.depart(step.layer)
 
 
 def _stored(layer: IntegerLayer, a: int, codes: np.ndarray, converters: Converters) -> np.ndarray:
@@ -166,8 +171,8 @@ def _compare_simulator(
         samples = np.rint(logits.astype(np.float64) / converters.adc.step)
         wrong = int((samples != _stored(layer, a, codes, converters)).sum())
         result.simulator_mismatches += wrong
-        if wrong and result.first_departing_layer is None:
-            result.first_departing_layer = values.name
+        if wrong:
+            result.depart(values.name)
 
 
 def ideal_optics(profile: HardwareProfile) -> HardwareProfile:

@@ -8,11 +8,14 @@ narrow one is float32 throughout and faster; which of them a bundle gets is meas
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from export.emit import LOGITS, Emitter
+from export.abreast import readers
+from export.emit import LOGITS, Emitter, block_diagonal
 from export.graph import Precision, Value
-from photonic.program import Activation, Input, Linear, Mean, Program, Step, Unit, sources
+from photonic.program import Activation, Input, Linear, Mean, Program, Step, Unit
 
 ACTIVATION_OPS = {"tanh": "Tanh", "relu": "Relu", "identity": "Identity"}
 # Tokens in a mean from which on the errors of single tokens do not matter (1/√16 and less).
@@ -36,23 +39,24 @@ class FloatEmitter(Emitter):
         shape = (spec.tokens, spec.channels)
         return Value.made(spec.name, shape, "cube", spec.name, "float32")
 
-    def linear(self, step: Linear, x: Value) -> Value:
-        layer, precision = self.program.layers[step.layer], self._precision(step.out)
-        weight = layer.gain * layer.matrix.astype(np.float64)
-        bias = layer.gain * layer.bias.astype(np.float64)
+    def linear(self, steps: Sequence[Linear], x: Value) -> Value:
+        name, out, precision = self.layer_name(steps), self.out_name(steps), self._precision(steps)
+        layers = [self.program.layers[step.layer] for step in steps]
+        weight = block_diagonal([a.gain * a.matrix.astype(np.float64).T for a in layers])
+        bias = np.concatenate([a.gain * a.bias.astype(np.float64) for a in layers])
         operands = [
             self.graph.view(x, "rows", precision),
-            self.graph.constant(weight.T.astype(precision), f"{step.layer}/weight"),
-            self.graph.constant(bias.astype(precision), f"{step.layer}/bias"),
+            self.graph.constant(weight.astype(precision), f"{name}/weight"),
+            self.graph.constant(bias.astype(precision), f"{name}/bias"),
         ]
-        tensor = self.graph.add("Gemm", operands, self.tensor_name(step.out))
-        return Value.made(step.out, (x.tokens, len(bias)), "rows", tensor, precision)
+        tensor = self.graph.add("Gemm", operands, self.tensor_name(out))
+        return Value.made(out, (x.tokens, len(bias)), "rows", tensor, precision)
 
-    def activation(self, step: Activation, x: Value) -> Value:
-        precision = self._precision(step.out)
+    def activation(self, steps: Sequence[Activation], x: Value) -> Value:
+        out, precision = self.out_name(steps), self._precision(steps)
         rows = self.graph.view(x, "rows", precision)
-        tensor = self.graph.add(ACTIVATION_OPS[step.kind], [rows], self.tensor_name(step.out))
-        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, precision)
+        tensor = self.graph.add(ACTIVATION_OPS[steps[0].kind], [rows], self.tensor_name(out))
+        return Value.made(out, (x.tokens, x.channels), "rows", tensor, precision)
 
     def mean(self, step: Mean, x: Value) -> Value:
         tensor = self.pool(step, x, self.precision, self.tensor_name(step.out), divide=True)
@@ -75,8 +79,8 @@ class FloatEmitter(Emitter):
         else:
             self.graph.add("Identity", [rows], LOGITS)
 
-    def _precision(self, value: str) -> Precision:
-        return "float32" if value in self.averaged else self.precision
+    def _precision(self, steps: Sequence[Step]) -> Precision:
+        return "float32" if all(s.out in self.averaged for s in steps) else self.precision
 
 
 def averaged_values(program: Program) -> set[str]:
@@ -92,7 +96,7 @@ def averaged_values(program: Program) -> set[str]:
         return isinstance(reader, Activation) and reader.out in averaged
 
     for step in reversed(program.steps):
-        readers = [other for other in program.steps if step.out in sources(other)]
-        if readers and all(map(averages, readers)):
+        reading = readers(program, step.out)
+        if reading and all(map(averages, reading)):
             averaged.add(step.out)
     return averaged

@@ -26,30 +26,45 @@ Precision = Literal["float32", "float64"]
 class Value:
     """A value of the program in the graph: its shape, its type, and its tensor in each view.
 
-    ``tensors`` is keyed by view and type; the first entry is the tensor it was made as.
+    ``tensors`` is keyed by view and type; the first entry is the tensor it was made as. ``lsb`` is
+    what one code of the value is in its tensors. A *part* has no tensor yet, but lies in those of
+    the one-token value ``whole``, from its channel ``first`` on.
     """
 
     name: str
     tokens: int
     channels: int
     tensors: dict[tuple[str, Precision], str] = field(default_factory=dict)
+    lsb: float = 1.0
+    whole: Value | None = None
+    first: int = 0
 
     @classmethod
     def made(
-        cls, name: str, shape: tuple[int, int], view: str, tensor: str, precision: Precision
+        cls,
+        name: str,
+        shape: tuple[int, int],
+        view: str,
+        tensor: str,
+        precision: Precision,
+        lsb: float = 1.0,
     ) -> Value:
         """A value of ``(tokens, channels)`` that a node has just made."""
-        return cls(name, *shape, {(view, precision): tensor})
+        return cls(name, *shape, {(view, precision): tensor}, lsb)
+
+    def part(self, name: str, first: int, channels: int) -> Value:
+        """Channels ``first…`` of this one token, as the value ``name``."""
+        return Value(name, 1, channels, lsb=self.lsb, whole=self, first=first)
 
     @property
     def tensor(self) -> str:
-        """The tensor it was made as."""
-        return next(iter(self.tensors.values()))
+        """The tensor it was made as, or lies in."""
+        return next(iter((self.whole or self).tensors.values()))
 
     @property
     def precision(self) -> Precision:
         """The type it was made in."""
-        return next(iter(self.tensors))[1]
+        return next(iter((self.whole or self).tensors))[1]
 
 
 class GraphBuilder:
@@ -81,6 +96,10 @@ class GraphBuilder:
     def view(self, value: Value, view: View, precision: Precision | None = None) -> str:
         """The tensor of ``value`` in that shape, and in that type (its own by default)."""
         wanted = precision or value.precision
+        if value.whole is not None and not value.tensors:
+            first, stop = value.first, value.first + value.channels
+            part = self.columns(value.whole, first, stop, value.name)
+            value.tensors["flat", value.precision] = part
         same = _same_shape(value, view, wanted)
         if same is not None:
             return same
@@ -97,6 +116,13 @@ class GraphBuilder:
             made = self.add("Reshape", [value.tensor, target], f"{value.name}/{view}")
         value.tensors[view, wanted] = made
         return made
+
+    def columns(self, value: Value, start: int, stop: int, out: str) -> str:
+        """Numbers ``start:stop`` of the flat view."""
+        bounds = [
+            self.constant(np.array([n], dtype=np.int64), f"int64:[{n}]") for n in (start, stop, 1)
+        ]
+        return self.add("Slice", [self.view(value, "flat"), *bounds], out)
 
     def cast(self, tensor: str, precision: Precision, out: str) -> str:
         """``tensor`` in another floating-point type."""

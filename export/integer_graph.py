@@ -1,26 +1,45 @@
 """The deployed model as a graph: integer-valued float32 codes with Round and Clip, bit for bit.
 
 Every number is a code, so products and sums are exact in float32 whatever order an engine takes;
-where 24 bits do not hold a step, that step is done in float64. The output is scaled back to logits.
+where 24 bits do not hold a step, that step is done in float64. What one code of a linear layer is
+worth is mostly a power of two; then its sums come out as real numbers, just as exact, and a tanh
+with rounding behind it takes the place of its table where no engine can get a code wrong.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from export.emit import LOGITS, Emitter
+from export.abreast import readers
+from export.emit import LOGITS, Emitter, block_diagonal
 from export.graph import Value
-from export.tables import Table, code_bounds
+from export.tables import Table, code_bounds, is_power_of_two, needs_no_table
 from photonic.execute import IntegerLayer
 from photonic.profile import Converters
 from photonic.program import Activation, Input, Linear, Mean, Program, Unit
 from photonic.quantize import exact_product_bits
 
 FLOAT32_BITS = 24
+INT8 = np.iinfo(np.int8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """Where the codes that a linear step reads, and its ADC samples of every tile, are found.
+
+    Tensors ``(batch·tokens, …)``, and the first of the step's own columns in each.
+    """
+
+    codes: str
+    samples: str
+    first_code: int
+    first_sample: int
 
 
 class IntegerEmitter(Emitter):
@@ -36,54 +55,89 @@ class IntegerEmitter(Emitter):
         super().__init__(program)
         self.layers, self.tables, self.converters = layers, tables, converters
         self.bounds = code_bounds(program, layers, converters)
-        # Of each linear step: the tensor its product reads, and its ADC samples of every tile.
-        self.products: dict[str, tuple[str, str]] = {}
+        self.products: dict[str, Product] = {}
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Also ``products``: the :class:`Product` of every linear step."""
+        products = {step: asdict(product) for step, product in self.products.items()}
+        return super().places() | {"products": products}
 
     def encode(self, spec: Input) -> Value:
-        dac, name = self.converters.dac, f"{spec.name}/codes"
-        if is_power_of_two(dac.step):
-            scaled = self.graph.add(
-                "Mul", [spec.name, self.graph.scalar(1.0 / dac.step)], f"{name}/scaled"
-            )
-            rounded = self.graph.add("Round", [scaled], f"{name}/rounded")
-        else:
-            rounded = self._divide_in_double(spec.name, dac.step, f"{name}/rounded")
-        tensor = self._clip(rounded, dac.min_code, dac.max_code, name)
+        tensor = self._convert(spec.name, f"{spec.name}/codes")
         return Value.made(spec.name, (spec.tokens, spec.channels), "cube", tensor, "float32")
 
-    def linear(self, step: Linear, x: Value) -> Value:
+    def _convert(self, tensor: str, out: str, *, least: float = -math.inf) -> str:
+        """DAC codes of real numbers that are not below ``least``."""
+        dac = self.converters.dac
+        if not is_power_of_two(dac.step):
+            rounded = self._divide_in_double(tensor, dac.step, f"{out}/rounded")
+        elif dac.bits <= INT8.bits and least >= dac.min_code * dac.step:
+            # Only codes above the highest need clipping: an offset puts that code at the end of
+            # int8, where the conversion saturates. One node less than Mul, Round and Clip.
+            step = self.graph.scalar(dac.step)
+            offset = self.graph.scalar(INT8.max - dac.max_code, np.int8)
+            bytes_ = self.graph.add("QuantizeLinear", [tensor, step, offset], f"{out}/bytes")
+            one = self.graph.scalar(1.0)
+            return self.graph.add("DequantizeLinear", [bytes_, one, offset], out)
+        else:
+            factor = self.graph.scalar(1.0 / dac.step)
+            scaled = self.graph.add("Mul", [tensor, factor], f"{out}/scaled")
+            rounded = self.graph.add("Round", [scaled], f"{out}/rounded")
+        return self._clip(rounded, dac.min_code, dac.max_code, out)
+
+    def linear(self, steps: Sequence[Linear], x: Value) -> Value:
         """One product with all tiles side by side, an ADC per tile, one sum over the tiles.
 
         The tiles of a row stand in a block-diagonal matrix ``(fan-in, tiles·out)``: a product with
-        it is a batch of products with the tiles, as one node.
+        it is a batch of products with the tiles, as one node. So do the layers of several steps.
         """
-        layer, adc, out = self.layers[step.layer], self.converters.adc, step.out
-        rows = self.graph.view(x, "rows")
-        product = self._product(rows, step.layer, layer, f"{out}/product")
+        layers, adc = [self.layers[step.layer] for step in steps], self.converters.adc
+        name, out, rows = self.layer_name(steps), self.out_name(steps), self.graph.view(x, "rows")
+        product = self._product(rows, name, layers, f"{out}/product")
         samples = self._clip(product, adc.min_code, adc.max_code, f"{out}/adc")
-        self.products[out] = (rows, samples)
-        across = layer.tiles.shape[1]
-        bias = self.graph.constant(layer.bias.astype(np.float32), f"{step.layer}/bias")
-        if across == 1:
-            tensor = self.graph.add("Add", [samples, bias], self.tensor_name(out))
-        else:
-            ones = np.tile(np.eye(layer.out, dtype=np.float32), (across, 1))
-            sum_tiles = self.graph.constant(ones, f"{step.layer}/sum_tiles")
-            tensor = self.graph.add("Gemm", [samples, sum_tiles, bias], self.tensor_name(out))
-        return Value.made(out, (x.tokens, layer.out), "rows", tensor, "float32")
+        code = sample = 0
+        for step, layer in zip(steps, layers, strict=True):
+            self.products[step.out] = Product(
+                codes=rows, samples=samples, first_code=code, first_sample=sample
+            )
+            code, sample = code + layer.fan_in, sample + layer.tiles.shape[1] * layer.out
+        lsb = adc.step if all(map(self._comes_out_real, steps)) else 1.0
+        ones = block_diagonal([np.tile(np.eye(a.out), (a.tiles.shape[1], 1)) for a in layers])
+        bias = np.concatenate([a.bias for a in layers])
+        operands = [
+            samples,
+            self.graph.constant((lsb * ones).astype(np.float32), f"{name}/sum_tiles"),
+            self.graph.constant((lsb * bias).astype(np.float32), f"{name}/bias"),
+        ]
+        tensor = self.graph.add("Gemm", operands, self.tensor_name(out))
+        return Value.made(out, (x.tokens, len(bias)), "rows", tensor, "float32", lsb)
 
-    def _product(self, rows: str, name: str, layer: IntegerLayer, out: str) -> str:
+    def _comes_out_real(self, step: Linear) -> bool:
+        """Whether the sums are emitted as real numbers: nothing that follows wants their codes."""
+        reading = readers(self.program, step.out)
+        return is_power_of_two(self.converters.adc.step) and all(
+            isinstance(reader, Activation) and self._needs_no_table(reader) for reader in reading
+        )
+
+    def _needs_no_table(self, step: Activation) -> bool:
+        return step.kind != "relu" and needs_no_table(
+            step.kind, self.tables[step.out], self.converters
+        )
+
+    def _product(self, rows: str, name: str, layers: Sequence[IntegerLayer], out: str) -> str:
         """Rounded ADC samples before clipping, ``(batch·tokens, tiles·out)``."""
-        codes = side_by_side(layer)
-        if self._product_fits_float32(layer):
-            weight = self.graph.constant((codes * layer.scale).astype(np.float32), f"{name}/weight")
+        codes = [side_by_side(layer) for layer in layers]
+        if all(map(self._product_fits_float32, layers)):
+            scaled = block_diagonal([c * a.scale for c, a in zip(codes, layers, strict=True)])
+            weight = self.graph.constant(scaled.astype(np.float32), f"{name}/weight")
             scaled = self.graph.add("MatMul", [rows, weight], f"{out}/scaled")
             return self.graph.add("Round", [scaled], out)
         # Integers first, then the scale in one rounding, as the integer reference does it.
-        weight = self.graph.constant(codes.astype(np.float64), f"{name}/weight")
+        weight = self.graph.constant(block_diagonal(codes), f"{name}/weight")
         wide = self.graph.cast(rows, "float64", f"{out}/wide")
         sums = self._whole(self.graph.add("MatMul", [wide, weight], f"{out}/sums"))
-        scale = self.graph.scalar(layer.scale, np.float64)
+        scales = np.repeat([a.scale for a in layers], [c.shape[1] for c in codes])
+        scale = self.graph.constant(scales, f"{name}/scale")
         scaled = self.graph.add("Mul", [sums, scale], f"{out}/scaled")
         rounded = self.graph.add("Round", [scaled], f"{out}/rounded")
         return self.graph.cast(rounded, "float32", out)
@@ -99,15 +153,21 @@ class IntegerEmitter(Emitter):
         # A scale with a long significand (ranges that are no powers of two) never fits.
         return bits <= FLOAT32_BITS and significand_bits(layer.scale) <= c.gain_bits
 
-    def activation(self, step: Activation, x: Value) -> Value:
-        rows, out = self.graph.view(x, "rows"), self.tensor_name(step.out)
-        if step.kind == "relu":
+    def activation(self, steps: Sequence[Activation], x: Value) -> Value:
+        rows, name, kind = self.graph.view(x, "rows"), self.out_name(steps), steps[0].kind
+        out, real = self.tensor_name(name), x.lsb == self.converters.adc.step
+        if kind == "relu":
             tensor = self.graph.add("Relu", [rows], out)
+        elif real and all(map(self._needs_no_table, steps)):
+            if kind == "tanh":
+                rows = self.graph.add("Tanh", [rows], f"{name}/values")
+            tensor = self._convert(rows, out, least=-1.0 if kind == "tanh" else -math.inf)
         else:
-            index = self.graph.add("Cast", [rows], f"{step.out}/index", to=TensorProto.INT32)
-            table = self.graph.constant(wrapped(self.tables[step.out]), f"{step.out}/table")
+            index = self.graph.add("Cast", [rows], f"{name}/index", to=TensorProto.INT32)
+            joined = Table.union([self.tables[step.out] for step in steps])
+            table = self.graph.constant(wrapped(joined), f"{name}/table")
             tensor = self.graph.add("Gather", [table, index], out)
-        return Value.made(step.out, (x.tokens, x.channels), "rows", tensor, "float32")
+        return Value.made(name, (x.tokens, x.channels), "rows", tensor, "float32")
 
     def mean(self, step: Mean, x: Value) -> Value:
         sums = self._whole(self.pool(step, x, "float32", f"{step.out}/sums", divide=False))
@@ -138,8 +198,11 @@ class IntegerEmitter(Emitter):
         return Value.made(out, (x.tokens, x.channels), "rows", tensor, "float32")
 
     def output(self, x: Value) -> None:
-        step = self.graph.scalar(self.converters.adc.step)
-        self.graph.add("Mul", [self.graph.view(x, "rows"), step], LOGITS)
+        rows = self.graph.view(x, "rows")
+        if x.lsb == self.converters.adc.step:
+            self.graph.add("Identity", [rows], LOGITS)
+        else:
+            self.graph.add("Mul", [rows, self.graph.scalar(self.converters.adc.step)], LOGITS)
 
     def _clip(self, tensor: str, low: int, high: int, out: str) -> str:
         bounds = [self.graph.scalar(float(low)), self.graph.scalar(float(high))]
@@ -180,11 +243,6 @@ def wrapped(table: Table) -> np.ndarray:
     entries = np.zeros(length, dtype=np.float32)
     entries[np.arange(table.low, table.high + 1)] = table.codes
     return entries
-
-
-def is_power_of_two(number: float) -> bool:
-    """Whether scaling by ``number`` is exact."""
-    return math.frexp(number)[0] == 0.5
 
 
 def significand_bits(number: float) -> int:

@@ -14,7 +14,6 @@ import numpy as np
 
 from export.emit import LOGITS, Emitter
 from export.float_graph import FloatEmitter
-from export.graph import Value
 from export.integer_graph import IntegerEmitter
 from export.runtime import open_session, run_model
 from export.tables import tables
@@ -60,23 +59,15 @@ def quantized_model(program: Program, converters: Converters, metadata: Mapping[
     layers = {name: integer_layer(layer, converters) for name, layer in program.layers.items()}
     made = tables(program, layers, converters)
     emitter = IntegerEmitter(program, layers, made, converters)
-    return _model("photonic_quantized", emitter, metadata, products=emitter.products)
+    return _model("photonic_quantized", emitter, metadata)
 
 
-def _model(
-    name: str, emitter: Emitter, metadata: Mapping[str, Any], **tensors: Mapping[str, Any]
-) -> bytes:
-    values = emitter.emit()
-    program = emitter.program
-    properties = {**metadata, "tensors": _tensors(program, values), **tensors}
+def _model(name: str, emitter: Emitter, metadata: Mapping[str, Any]) -> bytes:
+    emitter.emit()
+    program, properties = emitter.program, {**metadata, **emitter.places()}
     return emitter.graph.model(
         name,
         [(spec.name, spec.tokens, spec.channels) for spec in program.inputs],
         (LOGITS, program.num_classes),
         {key: json.dumps(value, sort_keys=True) for key, value in properties.items()},
     )
-
-
-def _tensors(program: Program, values: Mapping[str, Value]) -> dict[str, str]:
-    """Which tensor holds each step's value, so that two runs can be compared step by step."""
-    return {step.out: values[step.out].tensor for step in program.steps}

@@ -1,12 +1,14 @@
 """Activation tables: the DAC code for every ADC code that can occur, enumerated.
 
-Digital logic beside the chip holds an activation as such a table. The quantised graph looks values
-up in it and so does the re-execution in NumPy, so no implementation of tanh takes part in parity.
+Digital logic beside the chip holds an activation as such a table. The re-execution in NumPy looks
+values up in it, and so does the quantised graph, unless :func:`needs_no_table` says that no
+engine's tanh can give another code: a look-up costs a host ten times what a vector of tanh does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,9 @@ from photonic.profile import Converters
 from photonic.program import Activation, Concat, Linear, Program, Unit, sources
 
 COLUMNS = ("adc_code", "dac_code")
+# How far an engine's tanh may lie from the right value and still be trusted with a table: 32 units
+# in the last place of 1 in float32. Those of onnxruntime lie within 4.
+TANH_ERROR = 2.0**-19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,15 @@ class Table:
         if index.size and index.min() < 0:
             raise IndexError(f"ADC code {index.min() + self.low} below the table's {self.low}")
         return self.codes[index]
+
+    @classmethod
+    def union(cls, tables: Sequence[Table]) -> Table:
+        """One table for the codes of several of the same function; their ranges overlap."""
+        low, high = min(t.low for t in tables), max(t.high for t in tables)
+        codes = np.zeros(high - low + 1, dtype=tables[0].codes.dtype)
+        for table in tables:
+            codes[table.low - low : table.high - low + 1] = table.codes
+        return cls(low=low, codes=codes)
 
 
 def code_bounds(
@@ -74,6 +88,27 @@ def code_bounds(
                 out = read[0]
         bounds[step.out] = out
     return bounds
+
+
+def needs_no_table(kind: str, table: Table, converters: Converters) -> bool:
+    """Whether the function, computed in float32 and rounded, is sure to give the table's codes.
+
+    The real numbers behind the ADC codes must be exact, and every tanh must lie further from a tie
+    of the rounding than an engine can be wrong.
+    """
+    adc, dac = converters.adc, converters.dac
+    if not is_power_of_two(adc.step) or max(-table.low, table.high) >= 2**24:
+        return False
+    if kind == "identity":
+        return True
+    codes = np.tanh(np.arange(table.low, table.high + 1) * adc.step) / dac.step
+    from_tie = np.abs(codes - np.floor(codes) - 0.5)
+    return bool(from_tie.min() > TANH_ERROR / dac.step)
+
+
+def is_power_of_two(number: float) -> bool:
+    """Whether scaling by ``number`` is exact."""
+    return math.frexp(number)[0] == 0.5
 
 
 def tables(

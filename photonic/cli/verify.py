@@ -80,7 +80,8 @@ def verify(
         if proof is not None:
             click.echo(
                 f"every input of {proof.num_blocks} blocks, {proof.num_inputs} in all: graph "
-                f"{proof.graph_mismatches}, simulator {proof.simulator_mismatches} codes differ"
+                f"{proof.graph_mismatches}, simulator {proof.simulator_mismatches} codes differ; "
+                f"activations of the graph on every code: {proof.activation_mismatches} differ"
             )
         if on_core is not None:
             click.echo(

@@ -37,6 +37,7 @@ def test_graph_codes_and_simulator_agree_on_everything(bundle):
     result = verify_exhaustively(bundle, advance=done.append)
     assert result.same
     assert result.first_departing_layer is None
+    assert result.activation_mismatches == 0
     assert sum(done) == result.num_blocks == 12
     # Columns of 4, 2 | 4, 1 | 4, 4, 4, 3 inputs.
     assert result.num_inputs == 8**4 + 8**2 + 8**4 + 8 + 3 * 8**4 + 8**3
@@ -55,6 +56,33 @@ def test_a_wrong_weight_is_found_in_its_tile_and_outside_of_it(bundle, row, colu
     assert result.graph_mismatches > 0
     assert result.first_departing_layer == "head"
     assert result.simulator_mismatches == 0
+
+
+@pytest.mark.parametrize(("bits", "op"), [(3, "Tanh"), (4, "Gather")])
+def test_a_wrong_activation_is_found(
+    make_run, patch_program, bits_profile, tmp_path, monkeypatch, bits, op
+):
+    """Of two layers side by side, and as a table or as a function."""
+    if op == "Gather":
+        monkeypatch.setattr("export.integer_graph.needs_no_table", lambda *_: False)
+    run = read_run(make_run(tmp_path / "run", patch_program()))
+    made = make_bundle(run, bits_profile(bits), tmp_path)
+    assert verify_exhaustively(made).same
+    model = onnx.load_from_string(made.files["model_qcdq.onnx"])
+    if op == "Gather":
+        name = "rhythm0_features+rhythm1_features/table"
+        tensor = next(t for t in model.graph.initializer if t.name == name)
+        codes = numpy_helper.to_array(tensor).copy()
+        codes[-1] += 1
+        tensor.CopyFrom(numpy_helper.from_array(codes, name))
+    else:
+        nodes = [n for n in model.graph.node if n.op_type == op and "rhythm0" in n.name]
+        nodes[0].op_type = "Softsign"
+    files = dict(made.files) | {"model_qcdq.onnx": model.SerializeToString()}
+    result = verify_exhaustively(Bundle(made.path, made.manifest, files))
+    assert not result.same
+    assert result.activation_mismatches > 0 == result.graph_mismatches
+    assert result.first_departing_layer == "rhythm0_features"
 
 
 def test_simulator_that_departs_is_found(bundle, monkeypatch):

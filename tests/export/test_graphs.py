@@ -10,14 +10,21 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from export.departure import value_at
 from export.integer_graph import quotient_fits_float32, significand_bits, wrapped
 from export.onnx import float_model, lean_float_model, quantized_model
 from export.runtime import metadata, open_session, run_model, run_one_by_one, run_tensors
-from export.tables import Table
+from export.tables import TANH_ERROR, Table, needs_no_table
 from export.wire import identity_model, with_outputs
 from photonic.errors import ProgramError
-from photonic.execute import IntegerArithmetic, execute, run_float, run_integer
-from photonic.profile import HardwareProfile, parse_profile
+from photonic.execute import (
+    IntegerArithmetic,
+    activation_table,
+    execute,
+    run_float,
+    run_integer,
+)
+from photonic.profile import Converters, HardwareProfile, parse_profile
 from photonic.program import (
     Activation,
     Concat,
@@ -218,11 +225,12 @@ def test_every_value_of_the_graph_can_be_read():
     tensors = metadata(open_session(model))["tensors"]
     reference = execute(inputs, program.steps, IntegerArithmetic.of(program, converters))
     assert set(tensors) == {step.out for step in program.steps}
-    names = sorted(set(tensors.values()))
+    names = sorted({place["tensor"] for place in tensors.values()})
     session = open_session(with_outputs(model, names))
     made = dict(zip(names, run_tensors(session, inputs, names), strict=True))
-    for value, tensor in tensors.items():
-        assert np.array_equal(made[tensor].reshape(reference[value].shape), reference[value]), value
+    for value, place in tensors.items():
+        found = value_at(place, made[place["tensor"]].reshape(8, -1), program.shapes()[value])
+        assert np.array_equal(found, reference[value]), value
 
 
 def test_bytes_are_the_same_every_time():
@@ -341,3 +349,47 @@ def test_quotients_that_float32_gets_wrong_are_refused():
             assert np.array_equal(wide, narrow), (largest, count)
     assert quotient_fits_float32(127, 357)
     assert not quotient_fits_float32(2**20, 357)
+
+
+ALL_WIDTHS = [(dac, adc) for dac in range(2, 13) for adc in range(2, 13)]
+
+
+def tanh_table(dac: int, adc: int) -> tuple[Table, Converters]:
+    converters = profile(dac, 8, adc).converters()
+    assert converters is not None
+    codes = np.arange(3 * converters.adc.min_code, 3 * converters.adc.max_code + 1)
+    return Table(low=int(codes[0]), codes=activation_table("tanh", codes, converters)), converters
+
+
+@pytest.mark.parametrize(("dac", "adc"), ALL_WIDTHS)
+def test_a_tanh_as_wrong_as_it_may_be_gives_the_table(dac, adc):
+    """Where no table is needed; at the other widths some error within the bound changes a code."""
+    table, converters = tanh_table(dac, adc)
+    values = np.tanh(np.arange(table.low, table.high + 1) * converters.adc.step)
+    same = [
+        np.array_equal(converters.dac.codes(values + error), table.codes)
+        for error in (-TANH_ERROR, TANH_ERROR)
+    ]
+    if needs_no_table("tanh", table, converters):
+        assert all(same)
+
+
+def test_which_widths_need_no_table():
+    free = {widths for widths in ALL_WIDTHS if needs_no_table("tanh", *tanh_table(*widths))}
+    assert {(5, 8), (8, 8), (4, 8), (6, 8)} <= free
+    assert (12, 12) not in free
+    odd = profile(5, 5, 8, full_scale=3.0).converters()
+    assert not needs_no_table("tanh", Table(low=0, codes=np.zeros(2)), odd)
+
+
+def test_engine_keeps_to_the_bound_on_its_tanh():
+    x = np.linspace(-12, 12, 400_001, dtype=np.float32)[:, None]
+    program = Program(
+        inputs=(Input(name="x", tokens=1, channels=1),),
+        steps=(Activation(out="logits", source="x", kind="tanh"),),
+        output="logits",
+        layers={},
+    )
+    session = open_session(float_model(program, {}, wide=False))
+    error = np.abs(run_model(session, {"x": x[:, None]}) - np.tanh(x.astype(np.float64))).max()
+    assert 0 < error < TANH_ERROR / 4

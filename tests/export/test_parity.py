@@ -111,6 +111,10 @@ def to_floor(model: onnx.ModelProto) -> None:
     node(model, "mlp1_sums/product").op_type = "Floor"
 
 
+def to_softsign(model: onnx.ModelProto) -> None:
+    node(model, "mlp0_features/values").op_type = "Softsign"
+
+
 @pytest.fixture(scope="module")
 def bundle(lab_bundle: Path) -> Bundle:
     return open_bundle(lab_bundle)
@@ -273,11 +277,8 @@ TAMPERED: dict[str, tuple[Change, str, str | None]] = {
         "",
         "t_encoder",
     ),
-    "graph table": (
-        as_model(
-            "model_qcdq.onnx",
-            lambda m: initialiser(m, "mlp0_features/table", lambda t: np.negative(t, out=t)),
-        ),
+    "graph activation": (
+        as_model("model_qcdq.onnx", to_softsign),
         "",
         "mlp0_features",
     ),
@@ -368,6 +369,32 @@ def test_tampering_is_named_though_the_hashes_were_recomputed(bundle, kind):
 def test_the_layer_where_a_graph_departs_is_the_first_one(bundle, kind):
     change, _, layer = TAMPERED[kind]
     assert verify(changed(bundle, change, rehash=True)).first_departing_layer == layer
+
+
+def test_a_changed_table_of_a_graph_is_named(make_run, tiled_program, bits_profile, tmp_path):
+    """Twelve bits: finer than a tanh of float32 can be trusted with, so the graph has a table."""
+    run = read_run(make_run(tmp_path / "run", tiled_program()))
+    made = make_bundle(run, bits_profile(12), tmp_path)
+    negate = as_model(
+        "model_qcdq.onnx",
+        lambda m: initialiser(m, "features/table", lambda t: np.negative(t, out=t)),
+    )
+    parity = verify(changed(made, negate, rehash=True))
+    assert (parity.verdict, parity.first_departing_layer) == ("fail", "features")
+
+
+def test_a_weight_of_layers_side_by_side_is_named(patch_runs, tmp_path):
+    """Both rhythm layers are one matrix in the graph; the one that departs is named."""
+    made = make_bundle(patch_runs[2], load_profile("lab_ecg_5bit"), tmp_path)
+    for graph, row, column, layer in (
+        ("model.onnx", 0, 0, "rhythm0"),
+        ("model_qcdq.onnx", 5, 6, "rhythm1"),
+    ):
+        weight = "rhythm0+rhythm1/weight"
+        change = as_model(
+            graph, lambda m, w=weight, at=(row, column): initialiser(m, w, add_to(at, 40.0))
+        )
+        assert verify(changed(made, change, rehash=True)).first_departing_layer == layer
 
 
 def test_other_matrices_that_agree_with_each_other_are_not_the_graph(
