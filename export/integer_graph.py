@@ -43,7 +43,7 @@ class Product:
 
 
 class IntegerEmitter(Emitter):
-    """Emits codes: DAC, tile products, one Round and Clip per tile, digital sums, tables."""
+    """Emits codes: DAC, tile products, Round and Clip per tile, digital sums, activations."""
 
     def __init__(
         self,
@@ -93,8 +93,9 @@ class IntegerEmitter(Emitter):
         """
         layers, adc = [self.layers[step.layer] for step in steps], self.converters.adc
         name, out, rows = self.layer_name(steps), self.out_name(steps), self.graph.view(x, "rows")
-        product = self._product(rows, name, layers, f"{out}/product")
-        samples = self._clip(product, adc.min_code, adc.max_code, f"{out}/adc")
+        samples = self._product(rows, name, layers, f"{out}/product")
+        if any(can_clip(layer, self.converters) for layer in layers):
+            samples = self._clip(samples, adc.min_code, adc.max_code, f"{out}/adc")
         code = sample = 0
         for step, layer in zip(steps, layers, strict=True):
             self.products[step.out] = Product(
@@ -222,6 +223,15 @@ class IntegerEmitter(Emitter):
         quotient = self.graph.add("Div", [wide, by], f"{out}/quotient")
         rounded = self.graph.add("Round", [quotient], f"{out}/rounded")
         return self.graph.cast(rounded, "float32", out)
+
+
+def can_clip(layer: IntegerLayer, converters: Converters) -> bool:
+    """Whether any input brings a tile of ``layer`` beyond the range of the ADC."""
+    dac, adc = converters.dac, converters.adc
+    at_low, at_high = layer.tiles * dac.min_code, layer.tiles * dac.max_code
+    lowest = np.rint(np.minimum(at_low, at_high).sum(axis=-1) * layer.scale)
+    highest = np.rint(np.maximum(at_low, at_high).sum(axis=-1) * layer.scale)
+    return bool(lowest.min() < adc.min_code or highest.max() > adc.max_code)
 
 
 def side_by_side(layer: IntegerLayer) -> np.ndarray:

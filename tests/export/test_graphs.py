@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from export.departure import value_at
-from export.integer_graph import quotient_fits_float32, significand_bits, wrapped
+from export.integer_graph import can_clip, quotient_fits_float32, significand_bits, wrapped
 from export.onnx import float_model, lean_float_model, quantized_model
 from export.runtime import metadata, open_session, run_model, run_one_by_one, run_tensors
 from export.tables import TANH_ERROR, Table, needs_no_table
@@ -21,6 +21,7 @@ from photonic.execute import (
     IntegerArithmetic,
     activation_table,
     execute,
+    integer_layer,
     run_float,
     run_integer,
 )
@@ -183,6 +184,19 @@ def test_a_graph_is_as_wide_as_it_needs_to_be(gain, narrow):
     assert (model == float_model(program, {}, wide=True)) == (not narrow)
     error = np.abs(run_model(open_session(model), inputs) - run_float(program, inputs)).max()
     assert 0 < error <= 2e-6
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_the_adc_clips_where_an_input_can_reach_its_end(over):
+    """A column that reaches the highest code is not clipped; one code more, and it is."""
+    converters = profile(4, 4, 4, full_scale=1.0).converters()
+    # One weight of 7 codes and inputs down to -8: 56 in units of weight and DAC steps.
+    assert (converters.dac.min_code, converters.adc.max_code) == (-8, 7)
+    gain = (7 + over) / 56 / (converters.weight.step * converters.dac.step / converters.adc.step)
+    matrix = np.zeros((2, 4), dtype=np.float32)
+    matrix[0, 1] = -7 * converters.weight.step
+    layer = Layer(name="l", matrix=matrix, bias=np.zeros(2, np.float32), gain=gain)
+    assert can_clip(integer_layer(layer, converters), converters) == bool(over)
 
 
 def test_a_zero_token_stays_zero():
