@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
 
 from export.run_directory import read_run
 from export.write import write_bundle
@@ -160,3 +166,76 @@ def lab_bundle(tmp_path_factory: pytest.TempPathFactory, run_dir: Path) -> Path:
     path = tmp_path_factory.mktemp("bundles") / "lab"
     write_bundle(read_run(run_dir), load_profile("lab_ecg_5bit"), path)
     return path
+
+
+_BLOCK = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+{code}
+"""
+
+
+def in_base_install(code: str) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a new interpreter that has the base install and nothing else of this one.
+
+    What the base install has stands in the package's own metadata; no other module is importable.
+    """
+    text = _BLOCK.format(absent=absent_modules(), code=code)
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+
+
+def command_in_base_install(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run ``photonic WORDS…`` there."""
+    given = [str(word) for word in words]
+    return in_base_install(f"from photonic.cli.main import run\nsys.exit(run({given!r}))")
+
+
+@cache
+def absent_modules() -> frozenset[str]:
+    """Top-level modules that are installed here and not in the base install."""
+    there = base_distributions()
+    return frozenset(
+        module
+        for module, distributions in packages_distributions().items()
+        if not there & {_normalised(name) for name in distributions}
+    )
+
+
+def base_distributions() -> set[str]:
+    """The package, what it requires without extras, and what that requires."""
+    found: set[str] = set()
+    pending = ["photonic-deploy"]
+    while pending:
+        name = _normalised(pending.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        requirements = map(Requirement, lines)
+        pending += [
+            r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="session", name="in_base_install")
+def in_base_install_fixture() -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """:func:`in_base_install`."""
+    return in_base_install
+
+
+@pytest.fixture(scope="session", name="command_in_base_install")
+def command_in_base_install_fixture() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """:func:`command_in_base_install`."""
+    return command_in_base_install

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -16,17 +15,6 @@ import pytest
 import wfdb
 
 from photonic.cli import main
-
-BASE_INSTALL = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "brevitas", "onnx", "neurokit2", "matplotlib"}:
-            raise ModuleNotFoundError(name, name=name)
-sys.meta_path.insert(0, Absent())
-from photonic.cli.main import run
-sys.exit(run(sys.argv[1:]))
-"""
 
 
 @pytest.fixture
@@ -192,21 +180,10 @@ def test_no_bundle(photonic, record, tmp_path):
     assert "manifest.json" in err
 
 
-def test_the_base_install_is_enough(lab_bundle, record):
-    done = subprocess.run(
-        [sys.executable, "-c", BASE_INSTALL, "stream", str(lab_bundle), "--record", str(record)],
-        capture_output=True, text=True,
-    )  # fmt: skip
+def test_the_base_install_is_enough(command_in_base_install, lab_bundle, record):
+    done = command_in_base_install("stream", lab_bundle, "--record", record)
     assert done.returncode == 0, done.stderr
     assert "60 beats, 60 classified" in done.stdout
-
-
-def test_what_the_base_install_lacks_is_really_absent_there():
-    done = subprocess.run(
-        [sys.executable, "-c", BASE_INSTALL.replace("from photonic.cli.main", "import torch #")],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert "ModuleNotFoundError: torch" in done.stderr
 
 
 class Interrupted(io.BytesIO):
