@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from photonic.cli.options import config_option, json_option
+from photonic.cli.options import ABOVE_ZERO, config_option, json_option
 from photonic.cli.output import format_cell, print_json, print_table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ITEMS = ("dac", "modulator", "laser", "tuning", "heater", "receiver", "adc")
 )
 @click.option(
     "--digital-pj-per-mac",
-    type=click.FloatRange(min=0, min_open=True),
+    type=ABOVE_ZERO,
     help="Energy of the digital core, pJ per MAC; default: 0.23, arithmetic of 8 bits in 45 nm.",
 )
 @config_option

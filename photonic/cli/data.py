@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photonic.cli.options import config_option, json_option, seed_option
+from photonic.cli.options import annotator_option, config_option, json_option, seed_option
 from photonic.cli.output import print_json, print_table, progress, track
 from training.data.labels import LABEL_MAPS
 
@@ -61,9 +61,7 @@ def synth(directory: Path, num_records: int, minutes: float, seed: int, as_json:
 @click.argument("name")
 @_DIRECTORY
 @config_option
-@click.option(
-    "--annotator", default="atr", show_default=True, help="Suffix of the annotation files."
-)
+@annotator_option
 @json_option
 def fetch(name: str, directory: Path, annotator: str, as_json: bool) -> None:
     """Download the open PhysioNet database NAME, such as mitdb, to the new folder DIR."""
@@ -94,9 +92,7 @@ def fetch(name: str, directory: Path, annotator: str, as_json: bool) -> None:
 @click.option(
     "--lead", default="MLII", show_default=True, help="Lead to look for, by name or index."
 )
-@click.option(
-    "--annotator", default="atr", show_default=True, help="Suffix of the annotation files."
-)
+@annotator_option
 @json_option
 def info(
     directory: Path, labels: str, escape_beats: str, lead: str, annotator: str, as_json: bool

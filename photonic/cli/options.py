@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 __all__ = [
+    "ABOVE_ZERO",
+    "annotator_option",
     "config_option",
     "given_options",
     "json_option",
@@ -41,6 +43,13 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout instead of text."
 )
 """``--json``, passed to the command as ``as_json``."""
+
+annotator_option = click.option(
+    "--annotator", default="atr", show_default=True, help="Suffix of the annotation files."
+)
+"""``--annotator NAME`` of WFDB records."""
+
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 
 def seed_option(default: int = 0) -> Callable[[CommandT], CommandT]:

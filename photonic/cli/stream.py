@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from photonic.cli.options import config_option, given_options, json_option
+from photonic.cli.options import (
+    ABOVE_ZERO,
+    annotator_option,
+    config_option,
+    given_options,
+    json_option,
+)
 from photonic.cli.output import print_json, print_table
 from photonic.cli.param_types import CommaSeparated
 from photonic.cli.stream_sources import (
@@ -57,7 +63,7 @@ _TIMES = {
     default=None,
     help="Lead of the record, name or index.  [default: the one that the bundle was trained on]",
 )
-@click.option("--annotator", default="atr", show_default=True, help="Annotations of the record.")
+@annotator_option
 @click.option(
     "--chunk",
     type=click.IntRange(min=1),
@@ -72,10 +78,10 @@ _TIMES = {
     show_default=True,
     help="Samples as text, one per line, or as little-endian 16-bit integers.",
 )
-@click.option("--fs", type=click.FloatRange(min=0, min_open=True), help="Sampling rate in Hz.")
+@click.option("--fs", type=ABOVE_ZERO, help="Sampling rate in Hz.")
 @click.option(
     "--gain",
-    type=click.FloatRange(min=0, min_open=True),
+    type=ABOVE_ZERO,
     default=1.0,
     show_default=True,
     help="Units of the samples per mV.",
@@ -105,7 +111,7 @@ _TIMES = {
 )
 @click.option(
     "--deadline-us",
-    type=click.FloatRange(min=0, min_open=True),
+    type=ABOVE_ZERO,
     default=500.0,
     show_default=True,
     help="Time that a beat may take, in microseconds.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from photonic.cli.bundle_data import bundle_data, data_options
-from photonic.cli.options import config_option, json_option, seed_option
+from photonic.cli.options import ABOVE_ZERO, config_option, json_option, seed_option
 from photonic.cli.output import print_json, print_table, progress
 from photonic.errors import ConfigError
 
@@ -64,7 +64,7 @@ SHOWN_POINTS = 40
 )
 @click.option(
     "--memory-mb",
-    type=click.FloatRange(min=0, min_open=True),
+    type=ABOVE_ZERO,
     default=512.0,
     show_default=True,
     help="Working memory of each worker, MB, beside its libraries and the data.",

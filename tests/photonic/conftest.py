@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,45 @@ from export.write import write_bundle
 from photonic.decision import Decision
 from photonic.execute import run_float
 from photonic.profile import load_profile
-from photonic.program import Program
+from photonic.program import Activation, Input, Layer, Linear, Mean, Patch, Program, Unit
 from photonic.program_io import save_program
 from photonic.students import SegmentConfig, segment_student
 from photonic.sweep import SweepData
+
+
+def two_layers(seed: int, *, fan_in: int = 4, kind: str = "tanh") -> Program:
+    """Patches of 24 samples, a layer, a mean, a head of three classes: every kind of arithmetic."""
+    rng = np.random.default_rng(seed)
+
+    def layer(name: str, out: int, width: int) -> Layer:
+        return Layer(
+            name=name,
+            matrix=rng.uniform(-1, 1, (out, width)).astype(np.float32),
+            bias=rng.uniform(-1, 1, out).astype(np.float32),
+            gain=float(rng.uniform(0.2, 4)),
+        )
+
+    steps = [
+        Patch(out="patches", source="beat", size=fan_in, stride=fan_in),
+        Linear(out="sums", source="patches", layer="encoder"),
+        Activation(out="features", source="sums", kind=kind),
+        Mean(out="pooled", source="features", ranges=((0, 24 // fan_in),)),
+    ]
+    if kind == "relu":
+        steps.append(Unit(out="unit", source="pooled"))
+    steps.append(Linear(out="logits", source=steps[-1].out, layer="head"))
+    return Program(
+        inputs=(Input(name="beat", tokens=24, channels=1),),
+        steps=tuple(steps),
+        output="logits",
+        layers={"encoder": layer("encoder", 4, fan_in), "head": layer("head", 3, 4)},
+    )
+
+
+@pytest.fixture(scope="session", name="two_layers")
+def two_layers_fixture() -> Callable[..., Program]:
+    """:func:`two_layers`."""
+    return two_layers
 
 
 @pytest.fixture(scope="session")

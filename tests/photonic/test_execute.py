@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from photonic.errors import ProgramError
 from photonic.execute import activation_table, integer_layer, run_float, run_integer
 from photonic.profile import Converters
-from photonic.program import Activation, Input, Layer, Linear, Mean, Patch, Program, Unit
+from photonic.program import Activation, Mean, Program
 from photonic.quantize import Quantizer
 
 
@@ -24,36 +24,6 @@ def converters(bits: int, adc_full_scale: float = 4.0) -> Converters:
         gain_bits=8,
         rows=4,
         cols=4,
-    )
-
-
-def program(seed: int, *, fan_in: int = 4, kind: str = "tanh") -> Program:
-    rng = np.random.default_rng(seed)
-
-    def layer(name: str, out: int, width: int) -> Layer:
-        return Layer(
-            name=name,
-            matrix=rng.uniform(-1, 1, (out, width)).astype(np.float32),
-            bias=rng.uniform(-1, 1, out).astype(np.float32),
-            gain=float(rng.uniform(0.2, 4)),
-        )
-
-    steps = [
-        Patch(out="patches", source="beat", size=fan_in, stride=fan_in),
-        Linear(out="sums", source="patches", layer="encoder"),
-        Activation(out="features", source="sums", kind=kind),
-        Mean(out="pooled", source="features", ranges=((0, 24 // fan_in),)),
-    ]
-    last = "pooled"
-    if kind == "relu":
-        steps.append(Unit(out="unit", source="pooled"))
-        last = "unit"
-    steps.append(Linear(out="logits", source=last, layer="head"))
-    return Program(
-        inputs=(Input(name="beat", tokens=24, channels=1),),
-        steps=tuple(steps),
-        output="logits",
-        layers={"encoder": layer("encoder", 4, fan_in), "head": layer("head", 3, 4)},
     )
 
 
@@ -82,15 +52,15 @@ def by_hand(model: Program, inputs: np.ndarray, c: Converters) -> np.ndarray:
 
 @given(st.integers(2, 12), st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
-def test_codes_equal_the_definition_written_out(bits, seed):
-    model, c, inputs = program(seed), converters(bits), beats(5, seed)
+def test_codes_equal_the_definition_written_out(two_layers, bits, seed):
+    model, c, inputs = two_layers(seed), converters(bits), beats(5, seed)
     assert np.array_equal(run_integer(model, inputs, c), by_hand(model, inputs["beat"], c))
 
 
 @pytest.mark.parametrize("kind", ["tanh", "relu"])
 @pytest.mark.parametrize("fan_in", [4, 12])
-def test_codes_approach_the_float_model_as_bits_grow(kind, fan_in):
-    model, inputs = program(3, fan_in=fan_in, kind=kind), beats(200)
+def test_codes_approach_the_float_model_as_bits_grow(two_layers, kind, fan_in):
+    model, inputs = two_layers(3, fan_in=fan_in, kind=kind), beats(200)
     exact = run_float(model, inputs)
     wide = 16.0  # nothing clips, so only rounding is left
     errors = []
@@ -100,8 +70,8 @@ def test_codes_approach_the_float_model_as_bits_grow(kind, fan_in):
     assert all(b < 0.5 * a for a, b in pairwise(errors))
 
 
-def test_a_product_reads_dac_codes_only():
-    model = program(0)
+def test_a_product_reads_dac_codes_only(two_layers):
+    model = two_layers(0)
     bare = tuple(s for s in model.steps if not isinstance(s, Activation))
     bare = tuple(
         Mean(out=s.out, source="sums", ranges=s.ranges) if isinstance(s, Mean) else s for s in bare
@@ -111,15 +81,15 @@ def test_a_product_reads_dac_codes_only():
         run_integer(broken, beats(1), converters(8))
 
 
-def test_inputs_of_the_wrong_name_or_shape_are_refused():
+def test_inputs_of_the_wrong_name_or_shape_are_refused(two_layers):
     with pytest.raises(ProgramError, match="input 'beat' is missing; given: ecg"):
-        run_float(program(0), {"ecg": np.zeros((1, 24, 1))})
+        run_float(two_layers(0), {"ecg": np.zeros((1, 24, 1))})
     with pytest.raises(ProgramError, match=r"\(1, 25, 1\); it must end in \(24, 1\)"):
-        run_float(program(0), {"beat": np.zeros((1, 25, 1))})
+        run_float(two_layers(0), {"beat": np.zeros((1, 25, 1))})
 
 
-def test_a_beat_is_worth_the_same_alone_and_in_a_batch():
-    model, inputs = program(1, kind="relu"), beats(20)
+def test_a_beat_is_worth_the_same_alone_and_in_a_batch(two_layers):
+    model, inputs = two_layers(1, kind="relu"), beats(20)
     batch = run_integer(model, inputs, converters(6))
     alone = [
         run_integer(model, {"beat": inputs["beat"][i : i + 1]}, converters(6))[0] for i in range(20)

@@ -11,39 +11,11 @@ from hypothesis import strategies as st
 from photonic.errors import ProgramError
 from photonic.execute import run_float, run_integer
 from photonic.profile import HardwareProfile, load_profile
-from photonic.program import Activation, Input, Layer, Linear, Mean, Patch, Program, Unit
+from photonic.program import Input, Layer, Linear, Program
 from photonic.simulate import _tanh_in_place, simulate
 from photonic.students import SegmentConfig, segment_student
 
 GENERIC = load_profile("generic_8bit")
-
-
-def two_layers(seed: int, *, fan_in: int = 4, kind: str = "tanh") -> Program:
-    rng = np.random.default_rng(seed)
-
-    def layer(name: str, out: int, width: int) -> Layer:
-        return Layer(
-            name=name,
-            matrix=rng.uniform(-1, 1, (out, width)).astype(np.float32),
-            bias=rng.uniform(-1, 1, out).astype(np.float32),
-            gain=float(rng.uniform(0.2, 6)),
-        )
-
-    steps = [
-        Patch(out="patches", source="beat", size=fan_in, stride=fan_in),
-        Linear(out="sums", source="patches", layer="encoder"),
-        Activation(out="features", source="sums", kind=kind),
-        Mean(out="pooled", source="features", ranges=((0, 24 // fan_in),)),
-    ]
-    if kind == "relu":
-        steps.append(Unit(out="unit", source="pooled"))
-    steps.append(Linear(out="logits", source=steps[-1].out, layer="head"))
-    return Program(
-        inputs=(Input(name="beat", tokens=24, channels=1),),
-        steps=tuple(steps),
-        output="logits",
-        layers={"encoder": layer("encoder", 4, fan_in), "head": layer("head", 3, 4)},
-    )
 
 
 def beats(n: int, tokens: int = 24, seed: int = 0) -> dict[str, np.ndarray]:
@@ -63,7 +35,7 @@ def with_values(profile: HardwareProfile, **values) -> HardwareProfile:
 )  # fmt: skip
 @settings(max_examples=80)
 def test_without_noise_the_codes_are_those_of_the_integer_reference(
-    weight_bits, dac_bits, adc_bits, full_scale, range_in, kind, fan_in, seed
+    two_layers, weight_bits, dac_bits, adc_bits, full_scale, range_in, kind, fan_in, seed
 ):
     profile = with_values(
         GENERIC, weight__bits=weight_bits, input__bits=dac_bits, output__bits=adc_bits,
@@ -76,7 +48,7 @@ def test_without_noise_the_codes_are_those_of_the_integer_reference(
     assert np.array_equal(logits, (codes * converters.adc.step).astype(np.float32))
 
 
-def test_the_comparison_with_the_integer_reference_can_fail():
+def test_the_comparison_with_the_integer_reference_can_fail(two_layers):
     program, inputs = two_layers(0), beats(40)
     codes = run_integer(program, inputs, GENERIC.converters())
     other = with_values(GENERIC, weight__bits=7)
@@ -86,7 +58,7 @@ def test_the_comparison_with_the_integer_reference_can_fail():
 
 @given(st.integers(0, 1000), st.sampled_from(["tanh", "relu"]), st.sampled_from([4, 12]))
 @settings(max_examples=20)
-def test_the_ideal_profile_is_the_float_model(seed, kind, fan_in):
+def test_the_ideal_profile_is_the_float_model(two_layers, seed, kind, fan_in):
     program, inputs = two_layers(seed, fan_in=fan_in, kind=kind), beats(30, seed=seed)
     exact = run_float(program, inputs)
     ideal = load_profile("ideal")
@@ -117,7 +89,7 @@ def test_the_ideal_profile_is_a_torch_linear_layer():
 
 @given(st.lists(st.integers(0, 500), min_size=2, max_size=6, unique=True), st.integers(0, 99))
 @settings(max_examples=15)
-def test_a_chip_gives_the_same_logits_in_any_batch(chips, seed):
+def test_a_chip_gives_the_same_logits_in_any_batch(two_layers, chips, seed):
     program, inputs = two_layers(1), beats(20)
     together = simulate(program, GENERIC, inputs, chips=chips, seed=seed)
     for row, chip in zip(together, chips, strict=True):
@@ -130,7 +102,7 @@ def test_a_chip_gives_the_same_logits_in_any_batch(chips, seed):
     st.sampled_from([1, 2, 17, 100, 700]), st.sampled_from(["tanh", "relu"]),
 )  # fmt: skip
 @settings(max_examples=25)
-def test_so_does_a_chip_whose_sums_no_converter_rounds(chips, rows, num_beats, kind):
+def test_so_does_a_chip_whose_sums_no_converter_rounds(two_layers, chips, rows, num_beats, kind):
     analog = with_values(
         load_profile("ideal"), weight__programming_sigma=0.05, core__rows=rows, core__cols=5
     )
@@ -148,7 +120,7 @@ def test_the_fast_tanh_is_tanh():
     assert torch.equal(_tanh_in_place(extreme)[:2], torch.tensor([-1.0, 1.0]))
 
 
-def test_chips_differ_and_parts_read_different_noise():
+def test_chips_differ_and_parts_read_different_noise(two_layers):
     program, inputs = two_layers(1), beats(50)
     logits = simulate(program, GENERIC, inputs, chips=range(3))
     assert not np.array_equal(logits[0], logits[1])
@@ -214,7 +186,7 @@ def test_a_whole_student_on_chips_stays_near_the_integer_reference():
     assert np.abs(logits - ideal).mean() < 0.1
 
 
-def test_no_chips_or_wrong_inputs_are_refused():
+def test_no_chips_or_wrong_inputs_are_refused(two_layers):
     with pytest.raises(ProgramError, match="at least one chip"):
         simulate(two_layers(0), GENERIC, beats(1), chips=[])
     with pytest.raises(ProgramError, match="input 'beat' has shape"):
@@ -224,7 +196,7 @@ def test_no_chips_or_wrong_inputs_are_refused():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", ["generic_8bit", "shen_2017_mzi", "zhang_2022_mrr"])
-def test_a_gpu_simulates_the_same_chips(name):
+def test_a_gpu_simulates_the_same_chips(two_layers, name):
     profile = with_values(load_profile(name), output__noise_sigma=0.0)
     program, inputs = two_layers(1), beats(200)
     for chips in (None, range(5)):
