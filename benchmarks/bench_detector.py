@@ -179,35 +179,52 @@ def per_record(records: dict) -> None:
           "longest possible", RPeakDetector.max_delay)  # fmt: skip
 
 
-def noise_table(folder: Path, records: dict, detectors: dict[str, Detector]) -> None:
-    for kind in ("bw", "ma"):
-        noise = wfdb.rdrecord(str(folder / kind)).p_signal[:, 0]
-        for db in NOISE_DB:
-            print(f"{kind} at {db} dB")
-            for name, detector in detectors.items():
-                total = np.zeros(3, dtype=int)
-                for signal, beats in records.values():
-                    found = run(detector, with_noise(signal, beats, noise, db))
-                    total += counts(scoring_from(beats, LEARNING_S), found)
-                print(f"  {name:<20} {shares(total)}", flush=True)
+def noise_table(
+    folder: Path, records: dict, detectors: dict[str, Detector], kind: str, db: int
+) -> None:
+    noise = wfdb.rdrecord(str(folder / kind)).p_signal[:, 0]
+    print(f"{kind} at {db} dB")
+    for name, detector in detectors.items():
+        total = np.zeros(3, dtype=int)
+        for signal, beats in records.values():
+            found = run(detector, with_noise(signal, beats, noise, db))
+            total += counts(scoring_from(beats, LEARNING_S), found)
+        print(f"  {name:<20} {shares(total)}", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of mitdb/ and nstdb/")
-    parser.add_argument("--no-peers", action="store_true", help="ours only")
-    parser.add_argument("--no-noise", action="store_true", help="the clean records only")
+    parser.add_argument(
+        "--only", default="ours,sleepecg,neurokit2,xqrs", help="detectors, parts of their names"
+    )
+    parser.add_argument(
+        "--conditions",
+        default="clean," + ",".join(f"{kind}:{db}" for kind in ("bw", "ma") for db in NOISE_DB),
+        help="clean, and noises KIND:DB; xqrs takes a few minutes for each",
+    )
     arguments = parser.parse_args()
-    detectors = {"ours (online)": ours} | ({} if arguments.no_peers else peers())
+    only, conditions = arguments.only.split(","), arguments.conditions.split(",")
+    detectors = {
+        name: detector
+        for name, detector in ({"ours (online)": ours} | peers()).items()
+        if any(part in name for part in only)
+    }
     print(f"{datetime.date.today()}  {platform.processor() or platform.machine()}  "
           f"Python {platform.python_version()}  NumPy {np.__version__}")  # fmt: skip
     print("command: python benchmarks/bench_detector.py " + " ".join(sys.argv[1:]))
     folder = arguments.data / "mitdb"
     records = {name: read(folder, name) for name in list_records(folder)}
+    for condition in conditions:
+        if condition != "clean":
+            kind, _, db = condition.partition(":")
+            noise_table(arguments.data / "nstdb", records, detectors, kind, int(db))
+    if "clean" not in conditions:
+        return 0
     ec57 = clean_table(records, detectors)
+    if "ours" not in only:
+        return 0
     per_record(records)
-    if not arguments.no_noise:
-        noise_table(arguments.data / "nstdb", records, detectors)
     matched, missed, extra = ec57
     held = matched / (matched + missed) >= LIMIT and matched / (matched + extra) >= LIMIT
     print(f"limit {100 * LIMIT} % for Se and +P (EC57): {'held' if held else 'missed'}")
