@@ -107,7 +107,8 @@ def normalise(windows: ArrayLike) -> tuple[Float32s, Float32s]:
         largest magnitude after mean removal in the unit of the input, zero for a flat one.
     """
     values = np.ascontiguousarray(windows, dtype=np.float64)
-    means = values.mean(axis=1, keepdims=True)
+    # What .mean() computes, in half the time for one beat.
+    means = np.add.reduce(values, axis=1, keepdims=True) / values.shape[1]
     beats = np.empty(values.shape, dtype=np.float32)
     np.subtract(values, means, out=beats, casting="same_kind")
     amplitude = np.maximum(beats.max(axis=1), -beats.min(axis=1))

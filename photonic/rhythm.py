@@ -113,12 +113,16 @@ class RhythmState:
             r_peak: sample number at 360 Hz, later than the one before.
             amplitude_ratio: amplitude over running amplitude.
         """
+        self.advance(r_peak, amplitude_ratio)
+        return self._current()
+
+    def advance(self, r_peak: int, amplitude_ratio: float = 1.0) -> None:
+        """:meth:`push` where the tokens are not wanted, or not yet."""
         self._ratios = np.ones((1, 6))
         self._ratios[0, _AMPLITUDE] = amplitude_ratio
         if self._peak is not None:
             self._take_interval(_limited(r_peak - self._peak))
         self._peak = int(r_peak)
-        return self._current()
 
     def with_post(self, next_r_peak: int) -> Float32s:
         """Tokens (2, 4) of the beat pushed last, now that the next R peak is known.

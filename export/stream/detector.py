@@ -77,6 +77,7 @@ class RPeakDetector:
             return start, self._samples.view(start, min(centre + reach + 1, end))
 
         start, near = around(_REACH)
-        deflection = near - around(_MEAN_REACH)[1].mean()
+        wide = around(_MEAN_REACH)[1]
+        deflection = near - np.add.reduce(wide) / len(wide)  # .mean() takes twice the time
         deflection[deflection > 0.0] *= _UPWARD
         return start + int(np.argmax(np.abs(deflection)))

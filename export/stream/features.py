@@ -64,7 +64,7 @@ class BeatFeatures:
     def skip(self, r_peak: int) -> None:
         """Take in a beat that has no usable window; it still is a neighbour in time."""
         if self._rhythm is not None:
-            self._rhythm_state.push(r_peak)
+            self._rhythm_state.advance(r_peak)
 
     def fill(
         self, window: NDArray[np.float64], r_peak: int, next_r_peak: int | None = None
@@ -85,7 +85,8 @@ class BeatFeatures:
             if self._with_residual and self._beat is not None:
                 self._beat[:, 1] = residual
         if self._rhythm is not None:
-            tokens = self._rhythm_state.push(r_peak, ratio)
-            if next_r_peak is not None:
-                tokens = self._rhythm_state.with_post(next_r_peak)
-            self._rhythm[:] = tokens
+            if next_r_peak is None:
+                self._rhythm[:] = self._rhythm_state.push(r_peak, ratio)
+            else:
+                self._rhythm_state.advance(r_peak, ratio)
+                self._rhythm[:] = self._rhythm_state.with_post(next_r_peak)
