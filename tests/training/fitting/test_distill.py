@@ -18,7 +18,7 @@ from training.run import read_log
 from training.setup import build_problem
 from training.teacher import ResNet1d, teach, train_teacher
 from training.teaching import prepare_teacher
-from training.train import resume, train
+from training.train import Callbacks, resume, train
 from training.workloads import workload
 
 
@@ -221,3 +221,19 @@ def test_what_distillation_cannot_do_is_refused(kd_options, tmp_path, given, mes
     with pytest.raises(ConfigError, match=message):
         train("ecg", workload("ecg").resolve({**kd_options, **given}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_refit_broken_off_between_its_students_ends_the_same(folded, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(record):
+        if (record["phase"], record["stage"]) == ("refit", "control"):
+            raise Killed
+
+    out = tmp_path / "run"
+    with pytest.raises(Killed):
+        train("ecg", folded.config, out, Callbacks(on_epoch=kill))
+    name = "checkpoint.safetensors"
+    assert (resume(out).path / name).read_bytes() == (folded.path / name).read_bytes()
