@@ -92,18 +92,20 @@ class BeatAugmenter:
 
         if o.augment_shift_samples:
             beat = shifted(beat, self._shifts(batch, generator).to(beat.device))
+        else:
+            beat = beat.clone()  # what follows writes in place: half of the time is memory
         if o.augment_wander:
             time_s = torch.arange(samples, device=beat.device) / FS_HZ
             angle = 2 * math.pi * (uniform(*WANDER_HZ) * time_s + uniform(0.0, 1.0))
-            beat = beat + (uniform(0.0, o.augment_wander) * torch.sin(angle))[..., None]
+            beat.add_((uniform(0.0, o.augment_wander) * torch.sin(angle))[..., None])
         if self.noise is not None:
-            beat = beat + self._recorded_noise(beat, generator)[..., None]
+            beat.add_(self._recorded_noise(beat, generator)[..., None])
         if o.augment_amplitude:
-            beat = beat * uniform(1.0 - o.augment_amplitude, 1.0)[..., None]
+            beat.mul_(uniform(1.0 - o.augment_amplitude, 1.0)[..., None])
         if o.augment_noise:
             white = torch.randn(batch, samples, channels, generator=generator).to(beat)
-            beat = beat + uniform(0.0, o.augment_noise)[..., None] * white
-        return {**inputs, "beat": beat.clamp(-1.0, 1.0)}
+            beat.addcmul_(white, uniform(0.0, o.augment_noise)[..., None])
+        return {**inputs, "beat": beat.clamp_(-1.0, 1.0)}
 
     def _shifts(self, batch: int, generator: torch.Generator) -> Tensor:
         most = self.options.augment_shift_samples

@@ -30,7 +30,7 @@ from training.score_notes import records_of
 from training.workloads import Dataset, workload
 from training.workloads.ecg import EcgConfig, load_external
 
-_SOURCE = ("data", "lead", "companion_lead", "resample", "annotator")
+_SOURCE = ("data", "lead", "companion_lead", "resample", "annotator", "jitter")
 
 OnSource = Callable[[str], None]
 

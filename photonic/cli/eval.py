@@ -55,6 +55,12 @@ _SHOWN = ("f1", "macro_f1", "rare_f1", "miss", "fpr", "auroc", "auprc", "accurac
     default=None,
     help="Resample records at another rate to this one, in Hz.",
 )
+@click.option(
+    "--jitter",
+    type=click.IntRange(0, 54),
+    default=None,
+    help="Move every R peak at random by up to so many samples, as a detector might.",
+)
 @click.option("--annotator", default=None, help="Suffix of the annotation files; as in training.")
 @click.option(
     "--ec57", is_flag=True, help="Score by ANSI/AAMI EC57 too: whole records from 5:00 on."
@@ -74,6 +80,7 @@ def evaluate(
     lead: str | None,
     companion_lead: bool | None,
     resample: str | None,
+    jitter: int | None,
     annotator: str | None,
     ec57: bool,
     ec57_csv: Path | None,
@@ -98,6 +105,7 @@ def evaluate(
             "companion_lead": companion_lead,
             "resample": None if resample is None else int(resample),
             "annotator": annotator,
+            "jitter": jitter,
         },
         ec57=ec57 or ec57_csv is not None,
     )

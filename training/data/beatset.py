@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from photonic.errors import DataError
 from training.data.cache import cached_record_beats
 from training.data.labels import DROPPED, PACED_SYMBOL, LabelMap
-from training.data.record_beats import RecordBeats
+from training.data.record_beats import RecordBeats, read_record_beats
 from training.data.records import (
     Header,
     LeadChoice,
@@ -136,6 +136,7 @@ def load_beats(
     annotator: str = "atr",
     keep_paced: bool = False,
     residual: bool = False,
+    jitter: int = 0,
     cache: Path | None = None,
     on_record: Callable[[str], None] | None = None,
 ) -> BeatSet:
@@ -151,6 +152,7 @@ def load_beats(
         annotator: suffix of the annotation files.
         keep_paced: keep records with paced beats where the label map leaves them out.
         residual: also load the residuals (channel 2).
+        jitter: move every R peak at random by up to so many samples; such beats are not cached.
         cache: folder of the cache, the user's if left out.
         on_record: called with the name of each record that is done.
 
@@ -181,9 +183,13 @@ def load_beats(
             excluded.append(name)
             continue
         channel = wanted.channel(name, header.leads)
-        part = cached_record_beats(
-            directory, header, channel, annotator=annotator, cache=cache, residual=residual
-        )
+        if jitter:
+            part = read_record_beats(directory, header, channel, annotator, jitter=jitter)
+            part = part if residual else replace(part, residual=None)
+        else:
+            part = cached_record_beats(
+                directory, header, channel, annotator=annotator, cache=cache, residual=residual
+            )
         if on_record is not None and wanted is choice:
             on_record(name)
         if excludes_paced and _is_paced(part.symbol):

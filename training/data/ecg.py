@@ -49,6 +49,12 @@ class EcgDataOptions(BaseModel):
         "N", description="Class of escape beats (e, j) in the AAMI maps."
     )
     annotator: str = Field("atr", min_length=1, description="Suffix of the annotation files.")
+    jitter: int = Field(
+        0,
+        ge=0,
+        le=54,
+        description="Move every R peak at random by up to so many samples, as a detector might.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,7 @@ def load_ecg(
         annotator=options.annotator,
         keep_paced=options.keep_paced,
         residual=residual,
+        jitter=options.jitter,
         cache=cache,
         on_record=on_record,
     )
@@ -150,6 +157,7 @@ def load_records(
         annotator=options.annotator,
         keep_paced=options.keep_paced,
         residual=residual,
+        jitter=options.jitter,
         cache=cache,
         on_record=on_record,
     )

@@ -42,12 +42,20 @@ class RecordBeats:
 
 
 def read_record_beats(
-    directory: Path, header: Header, channel: int, annotator: str = "atr"
+    directory: Path, header: Header, channel: int, annotator: str = "atr", *, jitter: int = 0
 ) -> RecordBeats:
     """Read one lead of a record and cut its beats.
 
     Intervals are taken between all beats, so that a beat without a window or a class still is a
     neighbour; the template is that of the beats with a window.
+
+    Args:
+        directory: folder of the record.
+        header: its header.
+        channel: index of the lead.
+        annotator: suffix of the annotation file.
+        jitter: windows and intervals are those of R peaks up to so many samples away, drawn anew
+            for each beat from the record's name; ``sample`` stays the annotated one.
 
     Raises:
         DataError: a file is missing or damaged, or a symbol is unknown.
@@ -56,7 +64,12 @@ def read_record_beats(
     beat = is_beat(annotations.symbols, annotations.samples, header.name)
     r_peaks, symbols = annotations.samples[beat], annotations.symbols[beat]
     signal = to_beat_rate(read_signal(directory, header, channel), header.fs_hz)
-    windows = window(signal, r_peaks)
+    found = r_peaks
+    if jitter:
+        generator = np.random.default_rng([jitter, *header.name.encode()])
+        moved = r_peaks + generator.integers(-jitter, jitter + 1, len(r_peaks))
+        found = np.maximum.accumulate(moved)  # peaks closer than the jitter stay in order
+    windows = window(signal, found)
     kept = windows.kept
     beats, amplitude = normalise(windows.values)
     residual, ratio = template_residuals(beats, amplitude)
@@ -66,7 +79,7 @@ def read_record_beats(
         beats=beats,
         residual=residual,
         amplitude=amplitude,
-        rhythm=rhythm_tokens(r_peaks, amplitude_ratio)[kept],
+        rhythm=rhythm_tokens(found, amplitude_ratio)[kept],
         symbol=symbols[kept],
         sample=r_peaks[kept],
         flutter=in_flutter(annotations.symbols, annotations.samples, r_peaks[kept]),

@@ -13,6 +13,7 @@ from photonic.errors import RunError
 from training.config import flat_values
 from training.data.splits import EXTERNAL
 from training.evaluation_log import read_evaluations
+from training.results.chips import read_chip_scores
 from training.run import META, Run, load_run
 
 # Where a run stood or ran, and who looked on: no part of what it is.
@@ -30,6 +31,7 @@ class Seed:
         others: the last evaluation on each other set of records, by what it was on.
         times_tested: how often ``photonic eval`` scored its test samples.
         trained: when training ended.
+        chips: scores under coarse and noisy weights, where they were simulated.
     """
 
     run: Run
@@ -37,6 +39,7 @@ class Seed:
     others: Mapping[str, Mapping[str, Any]]
     times_tested: int
     trained: datetime.date
+    chips: Sequence[Mapping[str, Any]] = ()
 
     def metrics(self, subset: str) -> Mapping[str, Any] | None:
         """Figures of ``val`` or ``test``; of ``test`` those of the last evaluation."""
@@ -98,7 +101,7 @@ def _read(folder: Path) -> Seed:
     split = run.meta["split"]["name"]
     tests, others = [], {}
     for document in read_evaluations(folder):
-        own = document["split"] == split and not _other_lead(run, document)
+        own = document["split"] == split and not _read_otherwise(run, document)
         if own and document["subset"] == "test":
             tests.append(document)
         elif document["subset"] in ("test", "all"):
@@ -110,12 +113,14 @@ def _read(folder: Path) -> Seed:
         others=others,
         times_tested=len(tests),
         trained=datetime.datetime.fromtimestamp(written, datetime.UTC).date(),
+        chips=read_chip_scores(folder),
     )
 
 
-def _other_lead(run: Run, document: Mapping[str, Any]) -> bool:
+def _read_otherwise(run: Run, document: Mapping[str, Any]) -> bool:
     source, own = document["source"], flat_values(run.config)
-    return any(source[name] != own[name] for name in ("lead", "companion_lead") if name in source)
+    names = ("lead", "companion_lead", "jitter")
+    return any(source[name] != own[name] for name in names if name in source)
 
 
 def _described(document: Mapping[str, Any]) -> str:
@@ -123,7 +128,9 @@ def _described(document: Mapping[str, Any]) -> str:
     source = document["source"]
     lead = "other lead" if source["companion_lead"] else f"lead {source['lead']}"
     records = ", every record" if document["split"] == EXTERNAL else f", {document['subset']}"
-    return f"{Path(source['data']).name}{records}, {lead}"
+    jitter = source.get("jitter")
+    moved = f", R peaks moved by up to {jitter} samples" if jitter else ""
+    return f"{Path(source['data']).name}{records}, {lead}{moved}"
 
 
 def _variants(seeds: Sequence[Seed]) -> tuple[Variant, ...]:

@@ -60,6 +60,7 @@ def _protocol(protocol: Protocol) -> Iterator[str]:
     yield from _ec57(protocol)
     yield from _records(protocol)
     yield from _others(protocol, names)
+    yield from _chips(protocol)
 
 
 def _facts(protocol: Protocol) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _facts(protocol: Protocol) -> Iterator[str]:
     often = str(tested[0]) if len(set(tested)) == 1 else f"{min(tested)} to {max(tested)}"
     yield (
         "- Test samples of each run were scored once at the end of training and, as its log says, "
-        f"{often} times by `photonic eval`."
+        f"{often} times by `photonic eval`; the training log traces them without using them."
     )
     dates = sorted({seed.trained.isoformat() for seed in seeds})
     versions = sorted({_versions(seed) for seed in seeds})
@@ -224,6 +225,35 @@ def _others(protocol: Protocol, names: Sequence[str]) -> Iterator[str]:
     if rows:
         heads = ["records", "model", "seeds", *(_TITLES[name] for name in names)]
         yield from ["", "### Other leads and databases", "", *_table(heads, rows)]
+
+
+def _chips(protocol: Protocol) -> Iterator[str]:
+    """Modelled figures, in a table of their own."""
+    rows = []
+    for variant in protocol.variants:
+        for condition in dict.fromkeys(row["condition"] for s in variant.seeds for row in s.chips):
+            found = [r for s in variant.seeds for r in s.chips if r["condition"] == condition]
+            cells = [spread([row[name] for row in found]) for name in ("mean", "p05")]
+            chips = str(found[0]["num_chips"])
+            rows.append(
+                [variant.name, condition, str(len(found)), chips, found[0]["metric"], *cells]
+            )
+    if rows:
+        heads = [
+            "model",
+            "weights",
+            "seeds",
+            "chips",
+            "metric",
+            "mean of chips",
+            "5 % of chips below",
+        ]
+        yield from ["", "### Test samples on simulated chips (modelled)", "", *_table(heads, rows)]
+        yield from [
+            "",
+            "- Sigma is a fraction of full scale, drawn per chip and weight; nothing else "
+            "disturbs. The decision is the one chosen in float.",
+        ]
 
 
 def _tests(protocol: Protocol) -> list[Mapping[str, Any]]:

@@ -123,9 +123,11 @@ _PATCH_RECIPE: dict[str, Any] = {
     "recall_rescue_limit": 0,
     "threshold_rule": "min_miss_fpr",
     "use_logit_offsets": True,
-    "augment_shift_samples": 6,
+    # Out-of-fold (3 seeds): miss + FPR .197 ± .004 on `seed-patient`, macro-F1 .548 on `ds1-ds2`;
+    # with shifts of 6 and noise of 0.03 .203 ± .018 and .532.
+    "augment_shift_samples": 12,
     "augment_wander": 0.1,
-    "augment_noise": 0.03,
+    "augment_noise": 0.1,
     "augment_amplitude": 0.2,
 }
 _PATCH_MIX = {2: (0.7, 0.3), 4: (0.55, 0.2, 0.2, 0.05), 5: (0.5, 0.2, 0.2, 0.05, 0.05)}

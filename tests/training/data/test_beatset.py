@@ -48,6 +48,22 @@ def test_arrays_agree_with_the_record(synthetic_dir):
     assert [beats.record_names[i] for i in set(beats.record[index])] == ["syn02"]
 
 
+def test_jitter_moves_windows_and_intervals_by_no_more_and_leaves_what_is_known(synthetic_dir):
+    still = load_beats(synthetic_dir, AAMI, residual=True)
+    moved = load_beats(synthetic_dir, AAMI, residual=True, jitter=8)
+    assert_same(moved, load_beats(synthetic_dir, AAMI, residual=True, jitter=8))
+    for name in ("label", "symbol", "sample"):
+        assert np.array_equal(getattr(moved, name), getattr(still, name))
+    index = moved.of_records(["syn02"])
+    signal = read_signal(synthetic_dir, read_header(synthetic_dir, "syn02"), 0)
+    shifts = []
+    for i in index:
+        tried = normalise(window(signal, moved.sample[i] + np.arange(-8, 9)).values)[0]
+        shifts.append(np.flatnonzero((tried == moved.beats[i]).all(axis=1))[0] - 8)
+    assert {-8, 8} <= set(shifts)
+    assert not np.array_equal(moved.rhythm[index], still.rhythm[index])
+
+
 def test_beats_without_a_class_are_dropped_and_counted_but_stay_neighbours(write_record):
     folder = write_record("a", symbols="NANVN")
     beats = load_beats(folder, label_map("seed-binary"))

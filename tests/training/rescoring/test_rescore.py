@@ -92,6 +92,17 @@ def test_what_ec57_cannot_score_is_refused(make_run):
         rescore(make_run(labels="seed-binary"), Request(subset="val", ec57=True))
 
 
+def test_jitter_is_scored_on_demand_and_is_said(make_run):
+    run = make_run()
+    first, second = (rescore(run, Request(reading=r)) for r in ({}, {"jitter": 20}))
+    assert (first.source["jitter"], second.source["jitter"]) == (0, 20)
+    # A window at the end of a record may have moved out of it.
+    assert 0 <= first.scoring.num_samples - second.scoring.num_samples <= 4
+    assert first.scoring.metrics["auroc"] != second.scoring.metrics["auroc"]
+    with pytest.raises(DataError, match="out-of-fold and were saved by training"):
+        rescore(run, Request(subset="val", reading={"jitter": 20}))
+
+
 def test_the_other_lead_is_scored_on_demand_but_not_with_scores_of_the_first(make_run):
     run, other = make_run(), {"companion_lead": True}
     first, second = (rescore(run, Request(reading=r)) for r in ({}, other))

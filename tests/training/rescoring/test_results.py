@@ -16,6 +16,7 @@ from photonic.errors import RunError
 from training.evaluation_log import LOG, note_evaluation
 from training.rescore import Request, rescore
 from training.results import collect, render
+from training.results.chips import read_chip_scores, write_chip_scores
 from training.results.render import spread
 from training.run import load_run
 
@@ -32,8 +33,10 @@ def evaluated(make_run, tmp_path_factory) -> list[Path]:
                                  val_records=("syn03",), test_records=("syn05", "syn06"),
                                  seed=seed).path, folder)  # fmt: skip
         run = load_run(folder)
-        for request in (Request(ec57=True), Request(reading={"companion_lead": True})):
+        for request in (Request(ec57=True), Request(reading={"companion_lead": True}),
+                        Request(reading={"jitter": 10})):  # fmt: skip
             note_evaluation(folder, rescore(run, request).to_dict())
+        write_chip_scores(run, num_chips=3)
         folders.append(folder)
     return folders
 
@@ -86,6 +89,21 @@ def test_ec57_intervals_records_and_other_leads_have_tables(evaluated):
     assert cells(text, "syn05", "Test per record")[1] == str(first["per_record"][0]["num_samples"])
     other = cells(text, "records, test, other lead", "Other leads and databases")
     assert other[1:3] == ["segment student", "2"]
+    moved = "records, test, lead MLII, R peaks moved by up to 10 samples"
+    assert cells(text, moved, "Other leads and databases")[1:3] == ["segment student", "2"]
+
+
+def test_chips_have_a_table_and_the_perfect_one_is_the_model(evaluated):
+    rows = [{row["condition"]: row for row in read_chip_scores(folder)} for folder in evaluated]
+    for folder, row in zip(evaluated, rows, strict=True):
+        metrics = load_run(folder).meta["metrics"]["test"]
+        assert row["float"]["mean"] == pytest.approx(metrics["macro_f1"], abs=0.01)
+        noisy = row["weight noise, sigma 0.05"]
+        assert noisy["num_chips"] == 3
+        assert noisy["p05"] <= noisy["p50"] <= noisy["p95"]
+    section = page(evaluated).split("### Test samples on simulated chips (modelled)")[1]
+    four_bits = spread([row["weights of 4 bits"]["mean"] for row in rows])
+    assert f"weights of 4 bits | 2 | 1 | macro_f1 | {four_bits}" in section
 
 
 def test_test_records_that_took_part_in_selection_are_told(evaluated, tmp_path):
