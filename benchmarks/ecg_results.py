@@ -31,8 +31,8 @@ from training.run import META, RESUME, Run, load_run
 from training.train import resume, train
 from training.workloads import workload
 
-COMPANION = Request(reading={"companion_lead": True})
-JITTER = Request(reading={"jitter": 10})
+COMPANION = Request(reading={"companion_lead": True}, baselines=False)
+JITTER = Request(reading={"jitter": 10}, baselines=False)
 EC57 = Request(ec57=True)
 Job = tuple[str, int]
 """Name of a protocol, and a seed."""

@@ -46,6 +46,7 @@ class Request:
         records: only these records of the folder, all of their beats.
         reading: options of the data to change, by name: lead, resample, annotator and so on.
         ec57: score by EC57 too.
+        baselines: fit the baselines and score them beside the student.
     """
 
     data: Path | None = None
@@ -53,6 +54,7 @@ class Request:
     records: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
     ec57: bool = False
+    baselines: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,9 @@ def rescore(run: Run, request: Request, on_source: OnSource = lambda _: None) ->
     if request.ec57 and isinstance(config, EcgConfig):
         ec57, beside = _ec57(run, config, data, subset, fitted, on_source)
     return Evaluation(
-        scoring=score_predictions(run, data, subset, predictions, fitted=fitted),
+        scoring=score_predictions(
+            run, data, subset, predictions, fitted=fitted, beside=request.baselines
+        ),
         intervals=metric_intervals(run.decision, predictions, seed=run.config.seed),
         ec57=ec57,
         ec57_baselines=beside,

@@ -61,6 +61,7 @@ def score_predictions(
     predictions: Predictions,
     *,
     fitted: Dataset | None = None,
+    beside: bool = True,
 ) -> Scoring:
     """Score predictions of a run beside baselines that were fitted on training samples.
 
@@ -71,6 +72,7 @@ def score_predictions(
         predictions: what the run said.
         fitted: the data whose training samples the baselines are fitted on; ``dataset`` if left
             out. Where neither has any, all-normal is the only one.
+        beside: whether baselines are wanted at all.
     """
     index = dataset.subset(subset)
     rows = [
@@ -79,7 +81,7 @@ def score_predictions(
             "threshold": b.decision.threshold,
             "metrics": report(b.decision, b.probs, dataset.label[index]),
         }
-        for b in fitted_baselines(run, fitted or dataset, dataset, index)
+        for b in (fitted_baselines(run, fitted or dataset, dataset, index) if beside else ())
     ]
     return Scoring(
         run=run,
@@ -89,7 +91,7 @@ def score_predictions(
         metrics=report(run.decision, predictions.probs, predictions.label),
         per_record=per_record(run.decision, predictions),
         baselines=rows,
-        notes=tuple(notes_on(run, dataset, subset, has_baselines=len(rows) > 1)),
+        notes=tuple(notes_on(run, dataset, subset, has_baselines=len(rows) > 1 or not beside)),
     )
 
 
