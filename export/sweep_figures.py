@@ -34,7 +34,7 @@ class Labels:
         metric: name of the score.
         reference: the float model's score.
         keep: share of it that a chip must keep to count for yield.
-        num_chips: chips per point.
+        who: what was scored at every point, in words, e.g. ``1,000 simulated chips``.
         profile: the hardware that the sweep departs from.
         num_samples: samples that every chip was scored on.
     """
@@ -42,17 +42,14 @@ class Labels:
     metric: str
     reference: float
     keep: float
-    num_chips: int
+    who: str
     profile: HardwareProfile
     num_samples: int
 
     @property
     def chips(self) -> str:
         """What was scored, in words."""
-        return (
-            f"{self.num_chips:,} simulated chips ({self.profile.name}), "
-            f"{self.num_samples:,} samples each"
-        )
+        return f"{self.who} ({self.profile.name}), {self.num_samples:,} samples each"
 
     @property
     def limit(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_MS = 5000
 ATTEMPTS = 3
-# Vectors of one line: some 20 kB of text for four channels.
-VECTORS_PER_QUERY = 256
+# Numbers of one query, at most 25 characters each: pyvisa-py writes 4 096 bytes at a time, and a
+# second packet waits for the acknowledgement of the first, which comes 40 ms late (Nagle 1984).
+NUMBERS_PER_QUERY = 160
 
 
 def open_instrument(
@@ -78,8 +79,9 @@ class ScpiCore:
         """Readings ``(1, n, rows)`` of ``x (n, cols)`` or ``(1, n, cols)``."""
         light = np.asarray(x, dtype=np.float64).reshape(-1, x.shape[-1])
         rows, parts = self.profile.core.rows, []
-        for first in range(0, len(light), VECTORS_PER_QUERY):
-            part = light[first : first + VECTORS_PER_QUERY]
+        vectors = max(1, NUMBERS_PER_QUERY // light.shape[1])
+        for first in range(0, len(light), vectors):
+            part = light[first : first + vectors]
             query = f"{messages.MEASURE} {messages.numbers(part.ravel())}"
             values = messages.parse_numbers(self._ask(query))
             if values.size != len(part) * rows:
@@ -117,7 +119,7 @@ class ScpiCore:
             self._manager.close()
             self._manager = None
 
-    def _ask(self, query: str, before: list[str] | None = None) -> str:
+    def _ask(self, query: str, before: Sequence[str] = ()) -> str:
         """The text of the reply; trouble on the way is retried, the instrument's own is not."""
         from pyvisa.errors import Error
 
@@ -126,11 +128,9 @@ class ScpiCore:
             try:
                 fresh = self._session is None
                 session = self._connected()
-                for line in before or (self._programmed if fresh else ()):
-                    session.write(line)
-                if fresh and before is None and self._programmed:
-                    self._reply(session, messages.APPLY)
-                text = self._reply(session, query)
+                if fresh and not before and self._programmed:
+                    self._reply(session, messages.APPLY, self._programmed)
+                text = self._reply(session, query, before)
             except (Error, OSError, BadReplyError) as error:
                 trouble = error
                 # A late reply must not meet the next query: it goes with its connection.
@@ -144,11 +144,12 @@ class ScpiCore:
             f"s each ({_short(trouble)}); is the instrument on and the address right?"
         )
 
-    def _reply(self, session: MessageBasedResource, query: str) -> str:
+    def _reply(self, session: MessageBasedResource, query: str, before: Sequence[str] = ()) -> str:
+        """The reply to a query, which goes out in one piece with the lines before it."""
         number = next(self._numbers)
         head, _, rest = query.partition(" ")
-        reply = session.query(f"{head} {number},{rest}" if rest else f"{head} {number}")
-        return messages.unseal(number, reply)
+        asked = f"{head} {number},{rest}" if rest else f"{head} {number}"
+        return messages.unseal(number, session.query("\n".join((*before, asked))))
 
     def _connected(self) -> MessageBasedResource:
         if self._session is None:

@@ -159,11 +159,12 @@ def sweep(
                     on_chips=advance,
                 )
     tables = [write_table(out, points, kind) for kind in dict.fromkeys(formats)]  # type: ignore[arg-type]
+    who = f"{chips:,} runs on {backend}" if backend else f"{chips:,} simulated chips"
     labels = Labels(
         metric=scored.metric,
         reference=expected,
         keep=keep,
-        num_chips=chips,
+        who=who,
         profile=profile,
         num_samples=len(scored.labels),
     )
@@ -187,7 +188,7 @@ def sweep(
     if as_json:
         print_json(summary)
     else:
-        show(summary)
+        show(summary, who)
 
 
 def sweep_data(
@@ -254,7 +255,7 @@ def resources(
         )
 
 
-def show(summary: dict[str, Any]) -> None:
+def show(summary: dict[str, Any], who: str) -> None:
     """Print the sweep's table for people."""
     keys = list(summary["points"][0]["params"])
     rows = summary["points"]
@@ -271,8 +272,8 @@ def show(summary: dict[str, Any]) -> None:
             )
             for row in rows[:SHOWN_POINTS]
         ],
-        title=f"{summary['metric']} of {summary['num_chips']} simulated chips "
-        f"({summary['profile']}), {summary['num_samples']} beats: {summary['data']}; "
+        title=f"{summary['metric']} of {who} ({summary['profile']}), "
+        f"{summary['num_samples']} beats: {summary['data']}; "
         f"float model {summary['reference_metric']:.3f}; "
         f"yield: keeps ≥ {100 * summary['keep']:g} % of it",
     )

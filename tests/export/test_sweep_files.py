@@ -17,7 +17,7 @@ from photonic.sweep import SweepPoint
 
 CLASSES = ("N", "A")
 LABELS = Labels(
-    metric="f1", reference=0.9, keep=0.98, num_chips=20, num_samples=100,
+    metric="f1", reference=0.9, keep=0.98, who="20 simulated chips", num_samples=100,
     profile=load_profile("generic_8bit"),
 )  # fmt: skip
 

@@ -174,15 +174,44 @@ def serve():
         thread.join()
 
 
+class InQueries(SimulatedCore):
+    """Reads as many vectors at a time as the driver asks for: each reading has its own noise."""
+
+    def mvm(self, x):
+        light = x.reshape(-1, x.shape[-1])
+        size = scpi.NUMBERS_PER_QUERY // light.shape[1]
+        parts = [super(InQueries, self).mvm(part) for part in batches(light, size)]
+        return np.concatenate(parts, axis=1)
+
+
+def batches(x, size):
+    return [x[first : first + size] for first in range(0, len(x), size)]
+
+
 def test_the_instrument_is_the_core_behind_it(serve):
     core = scpi.open_instrument(serve(server(SimulatedCore(MZI, [17], seed=3))), MZI)
-    direct = SimulatedCore(MZI, [17], seed=3)
+    direct = InQueries(MZI, [17], seed=3)
     matrix = np.random.default_rng(0).uniform(-1, 1, (1, 4, 4))
     x = np.random.default_rng(1).uniform(-1, 1, (600, 4))
     for each in (core, direct):
         each.program(direct.device.compile(matrix), slot=2, gain=1.5)
-    parts = [direct.mvm(x[i : i + 256]) for i in range(0, 600, 256)]
-    assert np.array_equal(core.mvm(x), np.concatenate(parts, axis=1))
+    assert np.array_equal(core.mvm(x), direct.mvm(x))
+    core.close()
+
+
+def test_settings_and_query_leave_in_one_piece_that_pyvisa_does_not_cut(serve, monkeypatch):
+    core = scpi.open_instrument(serve(server(SimulatedCore(MZI))), MZI)
+    sent, write = [], type(core._session).write_raw
+
+    def seen(self, message):
+        sent.append(len(message))
+        return write(self, message)
+
+    monkeypatch.setattr(type(core._session), "write_raw", seen)
+    core.program(core_settings(MZI))
+    core.mvm(np.full((100, 4), -1 / 3))
+    assert len(sent) == 1 + 3
+    assert max(sent) <= 4096
     core.close()
 
 
@@ -257,8 +286,8 @@ def test_an_instrument_that_reads_nan_is_refused(serve):
     core.close()
 
 
-def core_settings() -> dict[str, np.ndarray]:
-    return dict(SimulatedCore(GENERIC).device.compile(np.eye(4)[None]))
+def core_settings(profile=GENERIC) -> dict[str, np.ndarray]:
+    return dict(SimulatedCore(profile).device.compile(np.eye(4)[None]))
 
 
 def test_what_the_instrument_refuses_is_not_asked_again(serve):
@@ -292,5 +321,5 @@ def test_the_instrument_runs_as_a_process_of_its_own(sweep_model):
         core = open_backend(f"scpi:{process.stdout.readline().strip()}", GENERIC)
         logits = run_on_core(program, core, few(data, 2))
         process.terminate()
-    assert np.array_equal(logits, run_on_core(program, SimulatedCore(GENERIC, [4]), few(data, 2)))
+    assert np.array_equal(logits, run_on_core(program, InQueries(GENERIC, [4]), few(data, 2)))
     core.close()

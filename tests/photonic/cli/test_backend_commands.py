@@ -57,6 +57,10 @@ def test_sweep_runs_on_a_backend(photonic, small_bundle, tmp_path):
     quiet, loud = answer["points"]
     assert quiet["metric_mean"] > loud["metric_mean"]
     assert (tmp_path / "table.csv").exists()
+    told = photonic(
+        "sweep", small_bundle, "--backend", "simulator:5", "--chips", 2, "--out", tmp_path
+    )
+    assert "f1 of 2 runs on simulator:5" in " ".join(told.out.split())
 
 
 @pytest.mark.parametrize("command", ["verify", "sweep", "calibrate"])
