@@ -1,8 +1,12 @@
 """Sweeps of the patch student: time and memory against chips, beside plain torch.
 
 The yardstick is a vectorised torch loop that does the same to the same number of 4×4 products: DAC,
-weight error, product, output noise, ADC, tanh. Times are process CPU of all workers, which a busy
-machine disturbs less than wall time; both are printed. Beats are random: only speed is measured.
+weight error, product, output noise, ADC, tanh; it runs before and after each sweep, for machines
+whose speed drifts. Times are process CPU of all workers, which a busy
+machine disturbs less than wall time; both are printed, then a line through wall time over chips.
+Memory is the largest resident set of the parent and of any worker, and the bound of their sum;
+mapped beats and libraries, which processes share, count in each. Beats are random: only speed is
+measured.
 
 Usage: python benchmarks/bench_sweep.py [--chips 50,100,200] [--beats 29781] [--workers 2]
 """
@@ -67,15 +71,17 @@ def main() -> None:
     data = SweepData(inputs=inputs, labels=labels, decision=decision, metric="f1")
     profile = load_profile(arguments.profile)
     products = sum(b.applied_per_beat for b in program.blocks(4, 4))
-    yardstick_s = yardstick_s_per_million()
-    print(f"{products} block products per beat; yardstick {1e3 * yardstick_s:.1f} ms per million")
+    print(f"{products} block products per beat")
+    measured = []
     for num_chips in map(int, arguments.chips.split(",")):
+        before_s = yardstick_s_per_million()
         wall, cpu = time.perf_counter(), cpu_s()
         resources = Resources(num_workers=arguments.workers)
         sweep(program, profile, data, vary={}, num_chips=num_chips, resources=resources)
         wall, cpu = time.perf_counter() - wall, cpu_s() - cpu
+        after_s = yardstick_s_per_million()
         chip_beats = num_chips * arguments.beats
-        expected_s = yardstick_s * chip_beats * products / 1e6
+        expected_s = (before_s + after_s) / 2 * chip_beats * products / 1e6
         row = {
             "profile": profile.name,
             "chips": num_chips,
@@ -85,12 +91,33 @@ def main() -> None:
             "cpu_s": round(cpu, 2),
             "chip_beats_per_wall_s": round(chip_beats / wall),
             "chip_beats_per_cpu_s": round(chip_beats / cpu),
+            "yardstick_ms_per_million": [round(1e3 * t, 1) for t in (before_s, after_s)],
             "cpu_over_yardstick": round(cpu / expected_s, 2),
+            "core_s_over_yardstick": round(wall * arguments.workers / expected_s, 2),
             "peak_mb_parent": peak_mb(resource.RUSAGE_SELF),
             "peak_mb_largest_worker": peak_mb(resource.RUSAGE_CHILDREN),
-            "load": os.getloadavg()[0],
+            "peak_mb_sum_at_most": peak_mb(resource.RUSAGE_SELF)
+            + arguments.workers * peak_mb(resource.RUSAGE_CHILDREN),
+            "load": round(os.getloadavg()[0], 2),
         }
         print(json.dumps(row), flush=True)
+        measured.append((num_chips, wall))
+    if len(measured) > 2:
+        print(json.dumps(line_through(np.array(measured))))
+
+
+def line_through(measured: np.ndarray) -> dict[str, float]:
+    """Least squares of wall time on chips ``(n, 2)``, and how far off the worst point is."""
+    chips, wall = measured.T
+    slope, start = np.polyfit(chips, wall, 1)
+    off = np.abs(wall - (start + slope * chips))
+    r2 = 1.0 - float((off**2).sum() / ((wall - wall.mean()) ** 2).sum())
+    return {
+        "start_s": round(float(start), 2),
+        "s_per_chip": round(float(slope), 4),
+        "worst_residual_s": round(float(off.max()), 2),
+        "r_squared": round(r2, 5),
+    }
 
 
 def cpu_s() -> float:

@@ -146,6 +146,24 @@ def test_a_teacher_too_weak_to_teach_fails_by_name_and_nothing_else_does(records
     assert "KD off: teacher" in line
 
 
+def test_a_teacher_that_teaches_keeps_its_promise(records, tmp_path):
+    run = distilled(
+        records, tmp_path / "run", teacher_auto_train_epochs=2, teacher_min_f1=0.0,
+        teacher_min_sensitivity=0.0, kd_teacher_gen_margin=1.0, kd_pause_miss=1.0,
+        kd_resume_miss=1.0,
+    )  # fmt: skip
+    report = inspect_run(run)
+    promised = [check for check in report.finding("P1").checks if "distillation" in check.subject]
+    # The first epoch is the warm-up of the distillation, with weight 0.
+    assert [check.message for check in promised] == [
+        "term/kd_logits is active in 11 of 12 epochs",
+        "term/kd_features is active in 11 of 12 epochs",
+    ]
+    projections = [c for c in report.finding("C3").checks if c.subject.startswith("objective")]
+    assert [check.status for check in projections] == ["ok"]
+    assert "distilled" in projections[0].subject
+
+
 def test_a_nan_is_the_root_cause_with_its_line(records, tmp_path, monkeypatch):
     untouched = Learner.train_epoch
 
