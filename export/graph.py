@@ -119,10 +119,16 @@ class GraphBuilder:
 
     def columns(self, value: Value, start: int, stop: int, out: str) -> str:
         """Numbers ``start:stop`` of the flat view."""
-        bounds = [
-            self.constant(np.array([n], dtype=np.int64), f"int64:[{n}]") for n in (start, stop, 1)
-        ]
-        return self.add("Slice", [self.view(value, "flat"), *bounds], out)
+        return self._slice(self.view(value, "flat"), (start, stop, 1), out)
+
+    def every(self, value: Value, start: int, stop: int, stride: int, out: str) -> str:
+        """Tokens ``start:stop:stride``, as a cube."""
+        return self._slice(self.view(value, "cube"), (start, stop, 1, stride), out)
+
+    def _slice(self, tensor: str, bounds: Sequence[int], out: str) -> str:
+        """Start, stop, axis and step of the slice stand in ``bounds``."""
+        given = [self.constant(np.array([n], dtype=np.int64), f"int64:[{n}]") for n in bounds]
+        return self.add("Slice", [tensor, *given], out)
 
     def cast(self, tensor: str, precision: Precision, out: str) -> str:
         """``tensor`` in another floating-point type."""
