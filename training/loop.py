@@ -18,7 +18,7 @@ from photonic.layers import Core
 from photonic.students import Student
 from training.config import OptimOptions
 from training.noise import Disturbance, NoisePlan
-from training.optim import FlatParameters, build_optimizer, learning_rates
+from training.optim import Adam, FlatParameters, learning_rates
 from training.samplers import balanced_indices, shuffled_indices, weighted_indices
 
 Drawing = Literal["shuffle", "weighted", "balanced"]
@@ -133,7 +133,7 @@ class Learner:
             student, objective if isinstance(objective, nn.Module) else None
         )
         self.average = self.parameters.value.detach().clone()
-        self.optimizer = build_optimizer(self.parameters, options)
+        self.optimizer = Adam(self.parameters.value.data, options)
         self.disturbance: Disturbance | None = None
 
     def enter(self, core: Core, noise: NoisePlan | None = None, *, noise_seed: int = 0) -> None:
@@ -148,7 +148,7 @@ class Learner:
         """Begin anew from these weights, with a fresh optimiser."""
         self.parameters.load(weights)
         self.average.copy_(weights)
-        self.optimizer = build_optimizer(self.parameters, self.options)
+        self.optimizer = Adam(self.parameters.value.data, self.options)
 
     def train_epoch(
         self, plan: EpochPlan, advance: Callable[[int], None] = lambda _: None
@@ -158,21 +158,20 @@ class Learner:
         label = self.samples.label
         weights = torch.tensor(plan.class_weights, dtype=torch.float32, device=label.device)
         rates = learning_rates(plan.schedule, plan.lr, plan.epoch, plan.num_epochs, self.steps)
-        parameters, group = self.parameters, self.optimizer.param_groups[0]
+        parameters = self.parameters
         total = torch.zeros((), device=label.device)
         squares = torch.zeros_like(parameters.value)
         self.student.train()
         for batch, lr in zip(batches, rates.tolist(), strict=True):
             parameters.zero_grad()
-            logits, features = self.student(self._inputs(batch))
+            logits, features = self.student(self._inputs(batch), parameters.of_module)
             loss = self.objective(logits, features, batch, weights, plan)
             loss.backward()
             with torch.no_grad():
                 squares.addcmul_(parameters.grad, parameters.grad)
                 total += loss.detach()
             parameters.clip_grad(self.options.clip_norm)
-            group["lr"] = lr
-            self.optimizer.step()
+            self.optimizer.step(parameters.grad, lr)
             if self.options.ema_decay:
                 self.average.lerp_(parameters.value.detach(), 1.0 - self.options.ema_decay)
             if self.disturbance is not None:
@@ -199,14 +198,13 @@ class Learner:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on."""
-        adam = self.optimizer.state_dict()["state"].get(0, {})
         noise = {} if self.disturbance is None else self.disturbance.noise.state()
         return {
             "value": self.parameters.value.detach().clone(),
             "average": self.average.clone(),
             "generator": self.generator.get_state(),
             "dropout": self.dropout.get_state(),
-            **{f"optimizer.{name}": torch.as_tensor(x).clone() for name, x in adam.items()},
+            **{f"optimizer.{name}": x for name, x in self.optimizer.state().items()},
             **{f"noise.{name}": x for name, x in noise.items()},
         }
 
@@ -216,15 +214,12 @@ class Learner:
         self.average.copy_(state["average"])
         self.generator.set_state(state["generator"].cpu())
         self.dropout.set_state(state["dropout"].cpu())
-        adam = _under("optimizer.", state)
+        self.optimizer.load_state(_under("optimizer.", state))
         if self.disturbance is not None:
             self.disturbance.noise.load_state(_under("noise.", state))
-        if adam:
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": {0: adam}, "param_groups": groups})
 
     def _inputs(self, batch: Tensor) -> Mapping[str, Tensor]:
-        inputs = {name: x[batch] for name, x in self.samples.inputs.items()}
+        inputs = {name: x.index_select(0, batch) for name, x in self.samples.inputs.items()}
         return inputs if self.transform is None else self.transform(inputs, self.generator)
 
     def _draw(self, plan: EpochPlan) -> Tensor:

@@ -9,6 +9,7 @@ is one tensor too.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +34,8 @@ class FlatParameters:
         self.value = nn.Parameter(torch.cat([p.detach().reshape(-1) for _, p in named]))
         self.value.grad = torch.zeros_like(self.value)
         self.slices: dict[str, slice] = {}
+        own = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        self.of_module = self.value if extra is None else self.value[:own]
         start = 0
         for name, parameter in named:
             stop = start + parameter.numel()
@@ -51,10 +54,11 @@ class FlatParameters:
         """Set the gradient to zero, in place so that the views stay views."""
         self.grad.zero_()
 
+    @torch.no_grad()
     def clip_grad(self, max_norm: float) -> None:
         """Scale the gradient down to the norm ``max_norm``; 0 leaves it."""
         if max_norm:
-            nn.utils.clip_grad_norm_(self.value, max_norm)
+            clip_norm(self.grad, max_norm)
 
     @torch.no_grad()
     def load(self, value: Tensor) -> None:
@@ -77,10 +81,59 @@ class FlatParameters:
         return {name: math.sqrt(value) for name, value in sums.items()}
 
 
-def build_optimizer(parameters: FlatParameters, options: OptimOptions) -> torch.optim.Optimizer:
-    """Adam or AdamW, fused, over the one vector."""
-    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
-    return kind([parameters.value], lr=options.lr, weight_decay=options.weight_decay, fused=True)
+def clip_norm(grad: Tensor, max_norm: float) -> None:
+    """Scale each vector ``(..., n)`` down to the norm ``max_norm``, in place."""
+    norm = torch.linalg.vector_norm(grad, dim=-1, keepdim=True)
+    grad.mul_((max_norm / (norm + 1e-6)).clamp_(max=1.0))
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019), on vectors ``(..., n)``.
+
+    The same numbers as ``torch.optim``'s. Written here because a leading axis may hold members of a
+    population, each with its own learning rate, and because a step of torch's takes as long as the
+    forward pass of a student.
+    """
+
+    BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+
+    def __init__(self, value: Tensor, options: OptimOptions) -> None:
+        self.value = value
+        self.decay, self.decoupled = options.weight_decay, options.optimizer == "adamw"
+        self.steps = 0
+        self.mean = torch.zeros_like(value)
+        self.square = torch.zeros_like(value)
+
+    @torch.no_grad()
+    def step(self, grad: Tensor, lr: float | Tensor) -> None:
+        """One step down ``grad``; ``lr`` is a number, or one per vector ``(..., 1)``."""
+        self.steps += 1
+        if self.decoupled:
+            self.value.mul_(1.0 - lr * self.decay)
+        elif self.decay:
+            grad = grad.add(self.value, alpha=self.decay)
+        self.mean.lerp_(grad, 1.0 - self.BETA1)
+        self.square.mul_(self.BETA2).addcmul_(grad, grad, value=1.0 - self.BETA2)
+        root = self.square.sqrt().mul_((1.0 - self.BETA2**self.steps) ** -0.5).add_(self.EPS)
+        size = lr / (1.0 - self.BETA1**self.steps)
+        if isinstance(size, Tensor):
+            self.value.sub_(size * self.mean / root)
+        else:
+            self.value.addcdiv_(self.mean, root, value=-size)
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next step depends on."""
+        return {
+            "step": torch.tensor(self.steps),
+            "mean": self.mean.clone(),
+            "square": self.square.clone(),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state`."""
+        self.steps = int(state["step"])
+        self.mean.copy_(state["mean"])
+        self.square.copy_(state["square"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

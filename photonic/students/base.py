@@ -12,8 +12,9 @@ from photonic.errors import ConfigError
 from photonic.execute import execute, grids
 from photonic.layers import ConstrainedLinear, Core, ExactCore, TensorShape, activate
 from photonic.program import Activation, Input, Linear, Mean, Program, Step
-from photonic.students.fused import affine_values, find_chains, pooled_patches
+from photonic.students.fused import AffineMaps, find_chains
 from photonic.students.injection import Injection
+from photonic.students.pooled import pooled_patches
 
 
 class Student(nn.Module):
@@ -48,6 +49,7 @@ class Student(nn.Module):
         self.grids = grids(inputs, steps)
         self.layers = nn.ModuleDict(layers)
         self.chains, self.rest = find_chains(steps)
+        self.affine = AffineMaps(layers)
         self.core: Core = ExactCore()
         self.generator: torch.Generator | None = None
         self.injection: Injection | None = None
@@ -55,12 +57,16 @@ class Student(nn.Module):
         self.dropout_before = dropout_before
         self.program()  # refuses a malformed program before the first batch
 
-    def forward(self, inputs: Mapping[str, Tensor] | Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, inputs: Mapping[str, Tensor] | Tensor, raw: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Logits ``(batch, classes)`` and pooled features ``(batch, channels)``.
 
         Args:
             inputs: each input by name, ``(batch, tokens, channels)``; or, where there is but one,
                 a tensor ``(batch, channels, tokens)``.
+            raw: the learned parameters as one vector, in the order of ``named_parameters``, if
+                they are at hand; only the exact core looks at it.
 
         Raises:
             ConfigError: noise is to be injected on a core that brings its own.
@@ -70,17 +76,21 @@ class Student(nn.Module):
         else:
             named = dict(inputs)
         if type(self.core) is ExactCore:  # a subclass may do more
-            values = self._exact_values(named)
+            values = self._exact_values(named, self.raw() if raw is None else raw)
         elif self.disturbing is not None:
             raise ConfigError("injected noise is for the exact core: give the core its own noise")
         else:
             values = execute(named, self.steps, _StudentArithmetic(self))
         return values[self.output][..., 0, :], values[self.features][..., 0, :]
 
-    def _exact_values(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
+    def raw(self) -> Tensor:
+        """The learned parameters as one vector."""
+        return torch.cat([p.reshape(-1) for p in self.layers.parameters() if p.requires_grad])
+
+    def _exact_values(self, named: dict[str, Tensor], raw: Tensor) -> dict[str, Tensor]:
         """Every value but those inside chains, in few operations (see ``students.fused``)."""
         injection = self.disturbing
-        affine = affine_values(self.named_layers(), injection.weight if injection else None)
+        affine = self.affine(raw, injection.weight if injection else None)
         if any(x.requires_grad for x in named.values()):
             return execute(named, self.steps, _ExactArithmetic(self, affine))
         chained: dict[str, Tensor] = {}

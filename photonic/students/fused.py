@@ -4,42 +4,20 @@ The interpreter runs a program step by step, and on networks this small half of 
 starting operations and into storing what the backward pass needs. Two things help, and neither
 changes what is computed beyond rounding:
 
-* :func:`affine_values` works out weights, biases and gains of all layers of one shape at once;
-* :class:`PooledPatches` is one operation for patches → product → activation → mean, which are most
-  of the arithmetic of a segment encoder.
+* :class:`AffineMaps` works out weights, biases and gains of all layers at once, from one vector;
+* :func:`find_chains` tells which steps :func:`~photonic.students.pooled.pooled_patches` can do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from photonic.layers import ConstrainedLinear, used_values
-from photonic.program import Activation, ActivationKind, Linear, Mean, Patch, Step, Window, sources
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """A run of steps that :class:`PooledPatches` computes at once: tokens that are means."""
-
-    out: str
-    source: str
-    layer: str
-    kind: ActivationKind
-    start: int
-    size: int
-    stride: int
-    num_means: int
-    mean_size: int
-
-    @property
-    def taken(self) -> slice:
-        """The patches that are used, of all that the input can be cut into."""
-        first = self.start // self.stride
-        return slice(first, first + self.num_means * self.mean_size)
+from photonic.layers import MAX_GAIN, ConstrainedLinear
+from photonic.program import Activation, Linear, Mean, Patch, Step, Window, sources
+from photonic.students.pooled import Chain
 
 
 def find_chains(
@@ -105,123 +83,89 @@ def _equal_from_zero(ranges: tuple[tuple[int, int], ...]) -> bool:
     return ranges == tuple((i * size, (i + 1) * size) for i in range(len(ranges)))
 
 
-def pooled_patches(
-    chains: tuple[Chain, ...], x: Tensor, affine: Mapping[str, tuple[Tensor, Tensor]]
-) -> dict[str, Tensor]:
-    """Tokens ``(batch, num_means, out)`` of chains that cut one input into the same patches.
+class AffineMaps:
+    """``gain · weight`` and ``gain · bias`` of every layer, from all raw parameters as one vector.
 
     Args:
-        chains: what to compute; one source, patch size and stride.
-        x: the program's input ``(batch, tokens, channels)``; gets no gradient.
-        affine: gain times weight ``(out, size · channels)`` and gain times bias ``(out,)`` of
-            every layer.
-    """
-    size, stride = chains[0].size, chains[0].stride
-    tokens = (x.shape[1] - size) // stride + 1
-    shifts = [
-        x[:, k : k + (tokens - 1) * stride + 1 : stride, channel]
-        for k in range(size)
-        for channel in range(x.shape[-1])
-    ]
-    patches = torch.stack([*shifts, torch.ones_like(shifts[0])], dim=1)
-    maps = [torch.cat([affine[c.layer][0], affine[c.layer][1][:, None]], dim=1) for c in chains]
-    found = PooledPatches.apply(chains, patches, *maps)
-    return {chain.out: tokens for chain, tokens in zip(chains, found, strict=True)}
-
-
-class PooledPatches(torch.autograd.Function):
-    """Means of ``activation(map @ patches)`` over ranges of equal length, for several maps.
-
-    Backward needs the activations only: with y the activations and g the gradient of the means,
-    dL/d map = Σ_batch (g/size · activation'(y)) · patchesᵀ.
+        layers: the learned layers by name; those of their parameters that require a gradient make
+            up the vector, in the order of ``named_parameters``.
     """
 
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: torch.autograd.function.FunctionCtx,
-        chains: tuple[Chain, ...],
-        patches: Tensor,
-        *maps: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """``patches (batch, in + 1, tokens)``, each map ``(out, in + 1)``.
+    def __init__(self, layers: Mapping[str, ConstrainedLinear]) -> None:
+        self.layers = dict(layers)
+        self.fixed_gains: list[Tensor] = [
+            layer.raw_gain for layer in layers.values() if not layer.learn_gain
+        ]
+        self.sizes: list[int] = []
+        self.free: list[slice] = []
+        # A raw value x becomes offset + factor · tanh(slope · x).
+        rows: list[tuple[float, float, float]] = []
+        is_weight: list[bool] = []
+        gain_of: list[int] = []
+        num_fixed = 0
+        for layer in self.layers.values():
+            start, sizes = len(rows), [layer.raw_weight.numel(), layer.raw_bias.numel()]
+            rows += [(0.0, layer.scale or 1.0, 1.0)] * sum(sizes)
+            is_weight += [True] * sizes[0] + [False] * sizes[1]
+            if layer.scale is None:
+                self.free.append(slice(start, len(rows)))
+            if layer.learn_gain:
+                gain_of += [len(rows)] * (sum(sizes) + 1)
+                rows.append((MAX_GAIN / 2, MAX_GAIN / 2, 0.5))  # MAX_GAIN · sigmoid(x)
+                is_weight.append(False)
+                sizes.append(1)
+            else:  # fixed gains stand behind the vector
+                num_fixed += 1
+                gain_of += [-num_fixed] * sum(sizes)
+            self.sizes += sizes
+        self.offset, self.factor, self.slope = zip(*rows, strict=True)
+        self.is_weight = is_weight
+        self.gain_of = [i if i >= 0 else len(rows) - 1 - i for i in gain_of]
+        self.constants: dict[tuple[torch.dtype, torch.device], tuple[Tensor, ...]] = {}
 
-        Returns the means of every chain, ``(batch, num_means, out)``.
+    def __call__(
+        self, raw: Tensor, disturb: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Weight ``(..., out, in)`` and bias ``(..., out)``, times gain, from ``raw (..., n)``.
+
+        ``disturb`` is what happens to the weights in use, in front of the gain.
         """
-        batch = len(patches)
-        values = []
-        for chain, affine in zip(chains, maps, strict=True):
-            sums = torch.bmm(affine.expand(batch, -1, -1), patches[..., chain.taken])
-            shape = (batch, -1, chain.num_means, chain.mean_size)
-            values.append(_activate_in_place(chain.kind, sums).view(shape))
-        ctx.save_for_backward(patches, *values)
-        ctx.chains = chains  # type: ignore[attr-defined]
-        return tuple(y.mean(-1).transpose(1, 2) for y in values)
-
-    @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: torch.autograd.function.FunctionCtx, *grads: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        """Gradient of the maps."""
-        patches, *values = ctx.saved_tensors  # type: ignore[attr-defined]
-        found: list[Tensor] = []
-        for chain, y, grad in zip(ctx.chains, values, grads, strict=True):  # type: ignore[attr-defined]
-            spread = (grad.transpose(1, 2) / chain.mean_size)[..., None].expand_as(y)
-            slope = _times_slope(chain.kind, spread, y).flatten(-2)
-            found.append(torch.bmm(slope, patches[..., chain.taken].transpose(1, 2)).sum(0))
-        return None, None, *found
-
-
-def _activate_in_place(kind: ActivationKind, sums: Tensor) -> Tensor:
-    match kind:
-        case "tanh":
-            return sums.tanh_()
-        case "relu":
-            return sums.relu_()
-        case _:
-            return sums
-
-
-def _times_slope(kind: ActivationKind, grad: Tensor, values: Tensor) -> Tensor:
-    """Gradient before an activation, from the one after it and the activation's own values."""
-    match kind:
-        case "tanh":
-            return torch.ops.aten.tanh_backward(grad, values)
-        case "relu":
-            return torch.ops.aten.threshold_backward(grad, values, 0)
-        case _:
-            return grad.contiguous()
-
-
-def affine_values(
-    layers: Iterable[tuple[str, ConstrainedLinear]],
-    disturb: Callable[[Tensor], Tensor] | None = None,
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """``gain · weight`` and ``gain · bias`` of every layer, layers of one shape at once.
-
-    Args:
-        layers: by name.
-        disturb: what happens to the weights in use, in front of the gain.
-    """
-    groups: dict[tuple, list[tuple[str, ConstrainedLinear]]] = {}
-    for name, layer in layers:
-        key = (layer.raw_weight.shape, layer.scale, layer.learn_gain)
-        groups.setdefault(key, []).append((name, layer))
-    found: dict[str, tuple[Tensor, Tensor]] = {}
-    for (_, scale, learn_gain), members in groups.items():
-        names = [name for name, _ in members]
-        if len(members) == 1:
-            weight, bias, gain = members[0][1].values()
-            found[names[0]] = gain * (disturb(weight) if disturb else weight), gain * bias
-            continue
-        weight, bias, gain = used_values(
-            torch.stack([layer.raw_weight for _, layer in members]),
-            torch.stack([layer.raw_bias for _, layer in members]),
-            torch.stack([layer.raw_gain for _, layer in members]),
-            scale=scale,
-            learn_gain=learn_gain,
-        )
+        offset, factor, slope, is_weight, gain_of = self._constants(raw.dtype, raw.device)
+        used = torch.addcmul(offset, factor, torch.tanh(raw * slope))
+        gains = used
+        if self.fixed_gains:
+            fixed = torch.stack(self.fixed_gains).expand(*raw.shape[:-1], -1)
+            gains = torch.cat([used, fixed], dim=-1)
+        gains = gains.index_select(-1, gain_of)
+        if self.free:
+            # A chip holds them over their largest magnitude, which goes to the gain.
+            peaks = self._peaks(raw.detach())
+            used = torch.where(peaks > 0, raw / peaks.clamp(min=1e-12), used)
+            gains = torch.where(peaks > 0, gains * peaks, gains)
         if disturb is not None:
-            weight = disturb(weight)
-        weights, biases = (gain[:, None, None] * weight).unbind(), (gain[:, None] * bias).unbind()
-        found |= dict(zip(names, zip(weights, biases, strict=True), strict=True))
-    return found
+            used = torch.where(is_weight, disturb(used), used)
+        parts = iter((used * gains).split(self.sizes, dim=-1))
+        found: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, layer in self.layers.items():
+            found[name] = next(parts).unflatten(-1, layer.raw_weight.shape), next(parts)
+            if layer.learn_gain:
+                next(parts)
+        return found
+
+    def _peaks(self, raw: Tensor) -> Tensor:
+        """Largest magnitude in its layer for each value of a free one, 0 for all others."""
+        peaks = torch.zeros_like(raw)
+        for where in self.free:
+            peaks[..., where] = raw[..., where].abs().amax(-1, keepdim=True).clamp(min=1e-12)
+        return peaks
+
+    def _constants(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+        key = dtype, device
+        if key not in self.constants:
+            reals = (self.offset, self.factor, self.slope)
+            self.constants[key] = (
+                *(torch.tensor(values, dtype=dtype, device=device) for values in reals),
+                torch.tensor(self.is_weight, device=device),
+                torch.tensor(self.gain_of, device=device),
+            )
+        return self.constants[key]

@@ -9,7 +9,8 @@ from photonic.execute import execute
 from photonic.layers import ExactCore, TensorShape, activate
 from photonic.program import Activation, Linear, Mean, Patch, Window
 from photonic.students import PatchConfig, SegmentConfig, patch_student, segment_student
-from photonic.students.fused import find_chains, pooled_patches
+from photonic.students.fused import find_chains
+from photonic.students.pooled import Chain, _computed, pooled_patches
 
 
 class PlainCore(ExactCore):
@@ -99,6 +100,61 @@ def test_gradients_of_pooled_patches(kind, channels, stride):
     expected = execute({"x": x}, steps, Plain())["m"]
     assert torch.allclose(tokens(weight, bias), expected, atol=1e-12)
     assert torch.autograd.gradcheck(tokens, (weight, bias))
+
+
+CHAINS = {
+    "P": {"start": 6, "num_means": 2, "mean_size": 58},
+    "QRS": {"start": 126, "num_means": 3, "mean_size": 39},
+    "global": {"start": 0, "num_means": 1, "mean_size": 357},
+    "short": {"start": 350, "num_means": 7, "mean_size": 1},
+}
+
+
+@pytest.mark.parametrize("window", CHAINS)
+@pytest.mark.parametrize("size", [0.01, 1.0, 30.0])
+def test_the_compiled_kernel_equals_torch(window, size):
+    chain = Chain(
+        out="m", source="x", layer="layer", kind="tanh", size=4, stride=1, **CHAINS[window]
+    )
+    draw = generator()
+    x = torch.rand(6, 360, 1, generator=draw) * 2 - 1
+    weight, bias = size * torch.randn(4, 4, generator=draw), size * torch.randn(4, generator=draw)
+    kernel = _computed((chain,), x, (weight, bias), slopes=True)[0]
+    exact = _computed((chain,), x.double(), (weight.double(), bias.double()), slopes=True)[0]
+    for ours, expected in zip(kernel, exact, strict=True):
+        assert ours.dtype == torch.float32
+        assert expected.abs().max() > 1e-3
+        assert torch.allclose(ours.double(), expected, rtol=0, atol=1e-6)
+    means, none = _computed((chain,), x, (weight, bias), slopes=False)[0]
+    assert torch.allclose(means, kernel[0], rtol=0, atol=1e-7)
+    assert none.numel() == 0
+
+
+def test_members_of_a_population_are_computed_as_if_alone():
+    chain = Chain(out="m", source="x", layer="layer", kind="tanh", size=4, stride=1, **CHAINS["P"])
+    draw = generator()
+    beats = torch.rand(3, 6, 360, 1, generator=draw)
+    weight, bias = torch.randn(3, 2, 4, generator=draw), torch.randn(3, 2, generator=draw)
+    for dtype in (torch.float32, torch.float64):
+        x, w, b = beats.to(dtype), weight.to(dtype), bias.to(dtype)
+        for own in (True, False):
+            together = _computed((chain,), x if own else x[0], (w, b), slopes=True)[0]
+            for k in range(3):
+                alone = _computed((chain,), x[k if own else 0], (w[k], b[k]), slopes=True)[0]
+                for ours, expected in zip(together, alone, strict=True):
+                    assert torch.allclose(ours[k], expected, atol=1e-7)
+
+
+def test_without_numba_torch_does_it(monkeypatch):
+    student = segment_student(SegmentConfig(num_classes=2), generator())
+    inputs = {"beat": torch.rand(4, 360, 1, generator=generator()) * 2 - 1}
+    logits, _, grads = outcome(student, inputs)
+    monkeypatch.setattr("photonic.students.pooled._kernel", lambda: None)
+    expected_logits, _, expected_grads = outcome(student, inputs)
+    assert torch.allclose(logits, expected_logits, atol=1e-5)
+    assert not torch.equal(logits, expected_logits)  # two ways indeed
+    for grad, expected in zip(grads, expected_grads, strict=True):
+        assert torch.allclose(grad, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_values_that_others_read_are_not_swallowed():

@@ -11,7 +11,6 @@ from photonic.layers import ConstrainedLinear
 from photonic.profile import load_profile
 from photonic.program import Activation, Input, Linear, Mean, Patch, Window
 from photonic.students import PatchConfig, SegmentConfig, Student, patch_student, segment_student
-from photonic.students.fused import affine_values
 from photonic.students.injection import Injection
 
 
@@ -62,7 +61,7 @@ def test_weights_are_disturbed_once_per_step_in_front_of_the_gain():
     affine, sizes = [], []
     with torch.no_grad():
         for _ in range(400):
-            values = affine_values(student.named_layers(), student.injection.weight)
+            values = student.affine(student.raw(), student.injection.weight)
             affine.append(values["one"][0])
             sizes.append(values["one"][1])
         gain = float(student.layers["one"].values()[2])

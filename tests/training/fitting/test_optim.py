@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from training.config import OptimOptions
-from training.optim import FlatParameters, Plateau, build_optimizer, learning_rates, one_cycle
+from training.optim import Adam, FlatParameters, Plateau, learning_rates, one_cycle
 
 
 def network() -> nn.Module:
@@ -18,24 +18,49 @@ def network() -> nn.Module:
         return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
 
 
-def test_a_step_on_the_flat_vector_is_a_step_of_every_parameter():
-    ours, plain = network(), network()
+@pytest.mark.parametrize(
+    ("name", "reference_of", "decay"),
+    [
+        ("adam", torch.optim.Adam, 0.0),
+        ("adam", torch.optim.Adam, 0.1),
+        ("adamw", torch.optim.AdamW, 0.1),
+    ],
+)
+def test_a_step_on_the_flat_vector_is_torchs_step_of_every_parameter(name, reference_of, decay):
+    ours, plain = network().double(), network().double()
     plain.load_state_dict(ours.state_dict())
     flat = FlatParameters(ours)
-    optimizer = build_optimizer(flat, OptimOptions(lr=0.1))
-    reference = torch.optim.Adam(plain.parameters(), lr=0.1, weight_decay=1e-4)
-    x = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
-    for _ in range(3):
+    optimizer = Adam(flat.value.data, OptimOptions(optimizer=name, weight_decay=decay))
+    reference = reference_of(plain.parameters(), lr=0.0, weight_decay=decay)
+    x = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)).double()
+    for lr in (0.1, 0.1, 0.02, 0.3):
         flat.zero_grad()
         ours(x).square().sum().backward()
         flat.clip_grad(0.5)
-        optimizer.step()
+        optimizer.step(flat.grad, lr)
+        reference.param_groups[0]["lr"] = lr
         reference.zero_grad()
         plain(x).square().sum().backward()
         nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
         reference.step()
-    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-6)
+        for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-12)
+
+
+def test_vectors_with_rates_of_their_own_step_as_if_alone():
+    draw = torch.Generator().manual_seed(0)
+    start, rates = torch.rand(3, 5, generator=draw), torch.tensor([[0.1], [0.01], [0.3]])
+    options = OptimOptions(optimizer="adamw", weight_decay=0.1)
+    together, alone = start.clone(), start.clone()
+    optimizer = Adam(together, options)
+    single = [Adam(row, options) for row in alone]
+    for _ in range(4):
+        grad = torch.randn(3, 5, generator=draw)
+        for k, each in enumerate(single):
+            each.step(grad[k], float(rates[k]))
+        optimizer.step(grad, rates)
+    assert torch.allclose(together, alone, atol=1e-6)
+    assert not torch.allclose(together, start, atol=1e-2)
 
 
 def test_a_loaded_vector_is_seen_by_the_module_and_frozen_parameters_stay():
