@@ -34,7 +34,7 @@ def test_killed_twenty_times_and_still_the_same_weights(ecg_options, tmp_path):
     out, draw, kills = tmp_path / "killed", random.Random(0), 0
     process = photonic("train", "ecg", *options, "--out", str(out))
     while kills < NUM_KILLS:
-        time.sleep(draw.uniform(0.1, 0.6) * seconds)
+        time.sleep(draw.uniform(0.1, 0.45) * seconds)
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
