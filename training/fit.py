@@ -111,14 +111,38 @@ class Fit:
     def step(self) -> dict[str, Any]:
         """One epoch; returns what the log says about it."""
         begun = perf_counter()
-        record = self._replayed_epoch() if self.refitting else self._chosen_epoch()
+        stats = [learner.train_epoch(plan, self.advance) for learner, plan in self.work()]
+        return self.conclude(stats, begun)
+
+    def work(self) -> list[tuple[Learner, EpochPlan]]:
+        """What the next epoch is: who learns, and by which plan."""
+        return [(learner, self._next_plan()) for learner in self.learners]
+
+    def conclude(self, stats: list[EpochStats], begun: float) -> dict[str, Any]:
+        """Judge the epoch that was just learned; returns what the log says about it.
+
+        Args:
+            stats: of every learner of :meth:`work`.
+            begun: when the epoch began, by ``perf_counter``.
+
+        Raises:
+            Diverged: a weight or a loss is not finite.
+        """
+        plan = self._next_plan()
+        for learner, each in zip(self.learners, stats, strict=True):
+            self._check(learner, plan, each)
+        finished = self._replayed_epoch if self.refitting else self._chosen_epoch
+        record = finished(plan, stats)
         return {**record, "seconds": perf_counter() - begun}
 
-    def _chosen_epoch(self) -> dict[str, Any]:
+    def _next_plan(self) -> EpochPlan:
+        if self.refitting:
+            return self.chosen[self.number].plans[self.progress.epoch]
+        return self._plan(actions_for(self.progress.policy, self.problem.imbalance))
+
+    def _chosen_epoch(self, plan: EpochPlan, stats: list[EpochStats]) -> dict[str, Any]:
         progress, optim, options = self.progress, self.problem.optim, self.problem.imbalance
-        plan = self._plan(actions_for(progress.policy, options))
         messages = list(self._gate()[1]) if self.stage.teaches and not progress.epoch else []
-        stats = [self._train(learner, plan) for learner in self.learners]
         logits = np.concatenate(
             [m.predict(fold) for m, fold in zip(self.learners, self.folds, strict=True)]
         )
@@ -181,11 +205,10 @@ class Fit:
         self.advised |= {advice.code for advice in found}
         return [f"advice: {advice.message}" for advice in found]
 
-    def _train(self, learner: Learner, plan: EpochPlan) -> EpochStats:
-        stats = learner.train_epoch(plan, self.advance)
+    def _check(self, learner: Learner, plan: EpochPlan, stats: EpochStats) -> None:
         broken = learner.parameters.not_finite()
         if broken is None and np.isfinite(stats.loss):
-            return stats
+            return
         stage, where = self.stage.name, broken or "the loss"
         message = (
             f"training diverged in epoch {plan.epoch} of stage {stage}: {where} is not finite any "
@@ -202,10 +225,9 @@ class Fit:
         }
         raise Diverged(message, record)
 
-    def _replayed_epoch(self) -> dict[str, Any]:
+    def _replayed_epoch(self, plan: EpochPlan, stats: list[EpochStats]) -> dict[str, Any]:
         plans, number = self.chosen[self.number].plans, self.progress.epoch
-        stats = [self._train(self.learners[0], plans[number])]
-        record = self._trained(plans[number], stats, self.decision, self._unseen())
+        record = self._trained(plan, stats, self.decision, self._unseen())
         self.progress = replace(self.progress, epoch=number + 1)
         if number + 1 == len(plans):
             self.best = [self.learners[0].weights()]

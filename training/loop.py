@@ -154,7 +154,7 @@ class Learner:
         self, plan: EpochPlan, advance: Callable[[int], None] = lambda _: None
     ) -> EpochStats:
         """One epoch; ``advance(1)`` is called after every step."""
-        batches = self.index[self._draw(plan).to(self.index.device)]
+        batches = self.draw(plan)
         label = self.samples.label
         weights = torch.tensor(plan.class_weights, dtype=torch.float32, device=label.device)
         rates = learning_rates(plan.schedule, plan.lr, plan.epoch, plan.num_epochs, self.steps)
@@ -164,7 +164,7 @@ class Learner:
         self.student.train()
         for batch, lr in zip(batches, rates.tolist(), strict=True):
             parameters.zero_grad()
-            logits, features = self.student(self._inputs(batch), parameters.of_module)
+            logits, features = self.student(self.inputs(batch), parameters.of_module)
             loss = self.objective(logits, features, batch, weights, plan)
             loss.backward()
             with torch.no_grad():
@@ -177,9 +177,13 @@ class Learner:
             if self.disturbance is not None:
                 self.disturbance.advance()
             advance(1)
+        return self.stats(total, squares)
+
+    def stats(self, total: Tensor, squares: Tensor) -> EpochStats:
+        """What an epoch came to: its summed loss, and the summed squares of its gradients."""
         return EpochStats(
-            loss=float(total) / len(batches),
-            grad_norms=parameters.by_module(squares / len(batches)),
+            loss=float(total) / self.steps,
+            grad_norms=self.parameters.by_module(squares / self.steps),
             loss_terms=getattr(self.objective, "take_terms", dict)(),
         )
 
@@ -218,11 +222,16 @@ class Learner:
         if self.disturbance is not None:
             self.disturbance.noise.load_state(_under("noise.", state))
 
-    def _inputs(self, batch: Tensor) -> Mapping[str, Tensor]:
+    def inputs(self, batch: Tensor) -> Mapping[str, Tensor]:
+        """Inputs of the samples whose indices are ``batch``, as they are trained on."""
         inputs = {name: x.index_select(0, batch) for name, x in self.samples.inputs.items()}
         return inputs if self.transform is None else self.transform(inputs, self.generator)
 
-    def _draw(self, plan: EpochPlan) -> Tensor:
+    def draw(self, plan: EpochPlan) -> Tensor:
+        """Indices of the samples of every batch of an epoch, ``(steps, batch)``."""
+        return self.index[self._drawn(plan).to(self.index.device)]
+
+    def _drawn(self, plan: EpochPlan) -> Tensor:
         size = self.options.batch_size
         if plan.drawing == "balanced":
             return balanced_indices(self.label, self.steps, size, self.generator)

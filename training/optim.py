@@ -8,8 +8,9 @@ is one tensor too.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,7 +101,7 @@ class Adam:
     def __init__(self, value: Tensor, options: OptimOptions) -> None:
         self.value = value
         self.decay, self.decoupled = options.weight_decay, options.optimizer == "adamw"
-        self.steps = 0
+        self.steps: int | Tensor = 0
         self.mean = torch.zeros_like(value)
         self.square = torch.zeros_like(value)
 
@@ -121,10 +122,28 @@ class Adam:
         else:
             self.value.addcdiv_(self.mean, root, value=-size)
 
+    @classmethod
+    def stack(cls, optimizers: Sequence[Adam], value: Tensor, options: OptimOptions) -> Adam:
+        """Several as one, for the rows of ``value``; each goes on from its own state."""
+        stacked = cls(value, options)
+        steps = [int(each.steps) for each in optimizers]
+        stacked.steps = torch.tensor(steps, dtype=torch.float64, device=value.device)[:, None]
+        stacked.mean = torch.stack([each.mean for each in optimizers])
+        stacked.square = torch.stack([each.square for each in optimizers])
+        return stacked
+
+    def __getitem__(self, rows: int | slice) -> Adam:
+        """Some of the rows, sharing their state."""
+        assert isinstance(self.steps, Tensor)
+        part = copy.copy(self)
+        part.value, part.mean, part.square = self.value[rows], self.mean[rows], self.square[rows]
+        part.steps = self.steps[rows]
+        return part
+
     def state(self) -> dict[str, Tensor]:
         """What the next step depends on."""
         return {
-            "step": torch.tensor(self.steps),
+            "step": torch.as_tensor(int(self.steps)),
             "mean": self.mean.clone(),
             "square": self.square.clone(),
         }

@@ -76,7 +76,7 @@ def train_together(
 
 
 def _stacked(work: list[Work], advance: Callable[[int], None]) -> list[EpochStats]:
-    """Epochs of learners as rows; those with most steps come first, so that who is done drops off."""
+    """Epochs of learners as rows, those with most steps first, so that who is done drops off."""
     order = sorted(range(len(work)), key=lambda k: -work[k][0].steps)
     learners, plans = [work[k][0] for k in order], [work[k][1] for k in order]
     first, options = learners[0], learners[0].options

@@ -67,14 +67,11 @@ def train(name: str, config: RunConfig, out: Path, callbacks: Callbacks = Callba
     data = workload(name).load(config, callbacks.on_source)
     callbacks.on_data(data)
     fit = Fit(build_problem(name, config, data, callbacks.on_step), callbacks.on_step)
-    start = start_record(name, config, data, fit)
     for message in fit.messages:
         callbacks.on_message(message)
     with atomic_directory(out) as folder:
-        (folder / CONFIG).write_text(to_toml(config), encoding="utf-8")
-        (folder / LOG).write_text(_line(start), encoding="utf-8")
-        _save_state(folder, name, fit)
-    return _carry_on(name, config, out, data, fit, callbacks)
+        begin(folder, name, config, data, fit)
+    return _carry_on(Session(name, config, out, data, fit, callbacks))
 
 
 def resume(out: Path, callbacks: Callbacks = Callbacks()) -> Run:
@@ -85,16 +82,15 @@ def resume(out: Path, callbacks: Callbacks = Callbacks()) -> Run:
     """
     if (out / META).is_file() and not (out / RESUME).is_file():
         return load_run(out)
-    for partial in out.glob(".*.partial*"):  # what a kill left behind
-        partial.unlink()
-    name, plain, tensors = _load_state(out)
+    clear_partial(out)
+    name, plain, tensors = load_state(out)
     config = read_config(out / CONFIG, workload(name).config)
     data = workload(name).load(config, callbacks.on_source)
     callbacks.on_data(data)
     fit = Fit(build_problem(name, config, data, callbacks.on_step), callbacks.on_step)
     fit.load_state(plain["fit"], tensors)
     os.truncate(out / LOG, plain["log_bytes"])
-    return _carry_on(name, config, out, data, fit, callbacks)
+    return _carry_on(Session(name, config, out, data, fit, callbacks))
 
 
 def refuse_occupied(out: Path) -> None:
@@ -112,32 +108,71 @@ def refuse_occupied(out: Path) -> None:
         raise ConfigError(f"{out} is not empty: remove it or name another folder")
 
 
-def _carry_on(
-    name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit, callbacks: Callbacks
-) -> Run:
-    begun = perf_counter()
-    mirror = open_mirror(config.logging.logger, out, read_log(out))
-    while not fit.done:
-        try:
-            record = fit.step()
-        except Diverged as error:
-            _append(out, error.record)
-            raise
-        _append(out, record)
-        mirror.add(record)
-        _save_state(out, name, fit)
-        callbacks.on_epoch(record)
+def clear_partial(out: Path) -> None:
+    """Remove what a kill left behind."""
+    for partial in out.glob(".*.partial*"):
+        partial.unlink()
+
+
+def begin(folder: Path, name: str, config: RunConfig, data: Dataset, fit: Fit) -> None:
+    """Write what a run directory holds before the first epoch."""
+    (folder / CONFIG).write_text(to_toml(config), encoding="utf-8")
+    (folder / LOG).write_text(_line(start_record(name, config, data, fit)), encoding="utf-8")
+    _save_state(folder, name, fit)
+
+
+class Session:
+    """A run that is being trained: its directory follows its fit, epoch by epoch."""
+
+    def __init__(
+        self,
+        name: str,
+        config: RunConfig,
+        out: Path,
+        data: Dataset,
+        fit: Fit,
+        callbacks: Callbacks,
+    ) -> None:
+        self.name, self.config, self.out, self.data, self.fit = name, config, out, data, fit
+        self.callbacks = callbacks
+        self.begun = perf_counter()
+        self.mirror = open_mirror(config.logging.logger, out, read_log(out))
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Log an epoch and save the state after it."""
+        _append(self.out, record)
+        self.mirror.add(record)
+        _save_state(self.out, self.name, self.fit)
+        self.callbacks.on_epoch(record)
         for message in record.get("messages", ()):
-            callbacks.on_message(message)
-    mirror.close()
-    finish(name, config, out, data, fit)
-    seconds = perf_counter() - begun
-    _append(out, {"event": "end", "epoch": fit.chosen[-1].best_epoch, "seconds": seconds})
-    (out / RESUME).unlink()
-    report = inspect_run(out)
-    write_report(report, out)
-    callbacks.on_message(f"inspection: {report.summary()}")
-    return load_run(out)
+            self.callbacks.on_message(message)
+
+    def diverged(self, error: Diverged) -> None:
+        """Log how the run came to its end."""
+        _append(self.out, error.record)
+
+    def finish(self) -> Run:
+        """Score, write and inspect what came of it."""
+        self.mirror.close()
+        finish(self.name, self.config, self.out, self.data, self.fit)
+        seconds, epoch = perf_counter() - self.begun, self.fit.chosen[-1].best_epoch
+        _append(self.out, {"event": "end", "epoch": epoch, "seconds": seconds})
+        (self.out / RESUME).unlink()
+        report = inspect_run(self.out)
+        write_report(report, self.out)
+        self.callbacks.on_message(f"inspection: {report.summary()}")
+        return load_run(self.out)
+
+
+def _carry_on(session: Session) -> Run:
+    while not session.fit.done:
+        try:
+            record = session.fit.step()
+        except Diverged as error:
+            session.diverged(error)
+            raise
+        session.record(record)
+    return session.finish()
 
 
 def _append(out: Path, record: Mapping[str, Any]) -> None:
@@ -163,7 +198,12 @@ def _save_state(folder: Path, name: str, fit: Fit) -> None:
         temporary.write_bytes(save(plain_tensors, {"state": json.dumps(document)}))
 
 
-def _load_state(folder: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+def load_state(folder: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+    """Workload, state and tensors of an unfinished run.
+
+    Raises:
+        RunError: there is none, or it is damaged or of another schema version.
+    """
     file = folder / RESUME
     if not file.is_file():
         raise RunError(f"{file}: missing; there is no interrupted run to continue")

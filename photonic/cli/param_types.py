@@ -55,3 +55,24 @@ class OrNone(click.ParamType):
         if isinstance(value, str) and value.lower() == "none":
             return None
         return self.inner.convert(value, param, ctx)
+
+
+class Seeds(click.ParamType):
+    """Seeds as ``0..7`` (both ends) or ``0,2,5``, each once."""
+
+    name = "seeds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        first, dots, last = str(value).partition("..")
+        try:
+            found = range(int(first), int(last) + 1) if dots else map(int, str(value).split(","))
+            seeds = tuple(found)
+        except ValueError:
+            self.fail(f"{value!r} is neither a range like 0..7 nor a list like 0,2,5", param, ctx)
+        if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+            self.fail(f"{value!r}: seeds are at least 0, each named once", param, ctx)
+        return seeds

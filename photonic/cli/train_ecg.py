@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from photonic.cli.eval_only import TrainCommand, eval_only_options
 from photonic.cli.options import config_option, given_options, json_option, options_from_model
 from photonic.cli.output import print_json, print_table, progress
+from photonic.cli.param_types import Seeds
 from photonic.threads import torch_threads
+from training.population import is_population, resume_population, summarise, train_population
 from training.run import Run
 from training.train import Callbacks
 from training.train import resume as resume_run
@@ -41,16 +44,33 @@ from training.workloads.ecg import EcgConfig
     help="Another name of --use-weighted-sampler.",
 )
 @eval_only_options
+@click.option(
+    "--seeds",
+    type=Seeds(),
+    help="Several seeds in one go, 0..7 or 0,2,5: a run directory OUT/seed_K for each.",
+)
 @json_option
 @click.pass_context
-def ecg(context: click.Context, out: Path, as_json: bool, **_: Any) -> None:
+def ecg(
+    context: click.Context, out: Path, seeds: tuple[int, ...] | None, as_json: bool, **_: Any
+) -> None:
     """Heartbeats of WFDB records to classes of arrhythmia.
 
     Options that are not given take the values of the recipe and of the strategy preset; all of
-    them stand in config.toml of the run directory, which --config takes back.
+    them stand in config.toml of the run directory, which --config takes back. With --seeds the
+    members of a population learn in one vectorised pass.
     """
-    given = {k: v for k, v in given_options(context).items() if k not in ("out", "as_json")}
+    own = ("out", "as_json", "seeds")
+    given = {k: v for k, v in given_options(context).items() if k not in own}
+    if seeds and context.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--seed and --seeds: give one of them")
     config = workload("ecg").resolve(given)
+    if seeds:
+        # The threads are parts of the population; inside an operator there is one.
+        with torch_threads(1), _followed(as_json) as callbacks:
+            runs = train_population("ecg", config, seeds, out, callbacks)
+        _print_population(out, runs, as_json)
+        return
     with torch_threads(config.optim.threads), _followed(as_json) as callbacks:
         run = train_run("ecg", config, out, callbacks)
     _print_run(run, as_json)
@@ -60,7 +80,15 @@ def ecg(context: click.Context, out: Path, as_json: bool, **_: Any) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @json_option
 def resume(run: Path, as_json: bool) -> None:
-    """Continue an interrupted run, to the same weights as if it had not been interrupted."""
+    """Continue an interrupted run, to the same weights as if it had not been interrupted.
+
+    A population goes on with all of its members.
+    """
+    if is_population(run):
+        with torch_threads(1), _followed(as_json) as callbacks:
+            members = resume_population(run, callbacks)
+        _print_population(run, members, as_json)
+        return
     with torch_threads(1), _followed(as_json) as callbacks:
         finished = resume_run(run, callbacks)
     _print_run(finished, as_json)
@@ -112,6 +140,23 @@ def _print_run(run: Run, as_json: bool) -> None:
             "mean {mean:.3f}, 5/50/95 % of chips {p05:.3f} / {p50:.3f} / {p95:.3f} "
             "(modelled)".format(**chips)
         )
+
+
+def _print_population(out: Path, runs: list[Run], as_json: bool) -> None:
+    """Every member's figures of the last subset, and mean ± standard deviation over them."""
+    summary = summarise(runs)
+    if as_json:
+        seeds = [run.config.seed for run in runs]
+        print_json({"run": out, "seeds": seeds, "runs": [r.path for r in runs], "metrics": summary})
+        return
+    columns = ("f1", "macro_f1", "rare_f1", "miss", "fpr", "auroc", "accuracy")
+    for subset, figures in summary.items():
+        shown = [column for column in columns if column in figures]
+        rows = [
+            [str(run.config.seed), *(run.meta["metrics"][subset][c] for c in shown)] for run in runs
+        ]
+        spread = ["{mean:.3f} ± {sd:.3f}".format(**figures[c]) for c in shown]
+        print_table(["seed", *shown], [*rows, ["mean ± sd", *spread]], title=f"{out}: {subset}")
 
 
 def _decision_text(run: Run) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from photonic.execute import execute, grids
 from photonic.layers import ConstrainedLinear, Core, ExactCore, TensorShape, activate
 from photonic.program import Activation, Input, Linear, Mean, Program, Step
 from photonic.students.fused import AffineMaps, find_chains
-from photonic.students.injection import Injection
+from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
 
 
@@ -52,7 +53,8 @@ class Student(nn.Module):
         self.affine = AffineMaps(layers)
         self.core: Core = ExactCore()
         self.generator: torch.Generator | None = None
-        self.injection: Injection | None = None
+        self.generators: tuple[torch.Generator, ...] = ()
+        self.injection: Injection | Injections | None = None
         self.dropout = dropout
         self.dropout_before = dropout_before
         self.program()  # refuses a malformed program before the first batch
@@ -66,7 +68,8 @@ class Student(nn.Module):
             inputs: each input by name, ``(batch, tokens, channels)``; or, where there is but one,
                 a tensor ``(batch, channels, tokens)``.
             raw: the learned parameters as one vector, in the order of ``named_parameters``, if
-                they are at hand; only the exact core looks at it.
+                they are at hand; only the exact core looks at it. A matrix holds one student in
+                each row: inputs, logits and features then have a leading axis.
 
         Raises:
             ConfigError: noise is to be injected on a core that brings its own.
@@ -103,16 +106,35 @@ class Student(nn.Module):
         return execute(named | chained, self.rest, _ExactArithmetic(self, affine))
 
     @property
-    def disturbing(self) -> Injection | None:
+    def disturbing(self) -> Injection | Injections | None:
         """The injected noise, while training."""
         return self.injection if self.training else None
 
     def drop(self, layer: str, x: Tensor) -> Tensor:
         """Dropout in front of a layer, while training."""
         if self.dropout and self.training and layer in self.dropout_before:
-            kept = torch.empty_like(x).bernoulli_(1.0 - self.dropout, generator=self.generator)
+            kept = torch.empty_like(x)
+            if self.generators:
+                for row, generator in zip(kept, self.generators, strict=True):
+                    row.bernoulli_(1.0 - self.dropout, generator=generator)
+            else:
+                kept.bernoulli_(1.0 - self.dropout, generator=self.generator)
             return x * kept / (1.0 - self.dropout)
         return x
+
+    def rows(
+        self, generators: Sequence[torch.Generator], injections: Sequence[Injection] = ()
+    ) -> Student:
+        """This student as the program of several, for ``forward`` with a matrix.
+
+        Args:
+            generators: of the dropout of each row.
+            injections: noise of each row, if there is any.
+        """
+        several = copy.copy(self)
+        several.generators = tuple(generators)
+        several.injection = Injections(injections) if injections else None
+        return several
 
     def named_layers(self) -> Iterator[tuple[str, ConstrainedLinear]]:
         """The learned layers by name."""
@@ -162,7 +184,11 @@ class _ExactArithmetic(TensorShape):
 
     def linear(self, step: Linear, x: Tensor) -> Tensor:
         weight, bias = self.affine[step.layer]
-        return functional.linear(self.student.drop(step.layer, x), weight, bias)
+        x = self.student.drop(step.layer, x)
+        if weight.dim() == 2:
+            return functional.linear(x, weight, bias)
+        sums = torch.baddbmm(bias[:, None, :], x.flatten(1, -2), weight.transpose(1, 2))
+        return sums.unflatten(1, x.shape[1:-1])
 
     def activation(self, step: Activation, x: Tensor) -> Tensor:
         y = activate(step.kind, x)

@@ -7,6 +7,7 @@ each on its own. Evaluation mode has no noise.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -62,3 +63,24 @@ class Injection:
         if not sigma:
             return values
         return values + self.noise.normal(tuple(values.shape), sigma, values)
+
+
+class Injections:
+    """The noise of several students whose values are stacked along a leading axis.
+
+    Args:
+        members: one per student; each draws from its own stream what it would draw alone.
+    """
+
+    def __init__(self, members: Sequence[Injection]) -> None:
+        self.members = tuple(members)
+
+    def weight(self, weight: Tensor) -> Tensor:
+        """Weights ``(members, ...)``, disturbed."""
+        pairs = zip(self.members, weight.unbind(), strict=True)
+        return torch.stack([member.weight(values) for member, values in pairs])
+
+    def activation(self, y: Tensor, mean_of: int = 1) -> Tensor:
+        """Activations ``(members, ...)``, disturbed; or means of ``mean_of`` disturbed ones."""
+        pairs = zip(self.members, y.unbind(), strict=True)
+        return torch.stack([member.activation(values, mean_of) for member, values in pairs])

@@ -1,0 +1,118 @@
+"""`train --seeds`: a population becomes run directories like any other, and survives a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from photonic.cli.main import run
+from photonic.errors import ConfigError
+from training.inspector.rundir import find_group
+from training.population import resume_population, summarise, train_population
+from training.run import load_run
+from training.train import Callbacks, train
+from training.workloads import workload
+
+MITDB = Path("../shared/data/mitdb")
+
+
+@pytest.fixture(scope="module")
+def config(ecg_options):
+    return workload("ecg").resolve({**ecg_options, "max_epochs": 3, "min_epochs": 3, "lr": 0.003})
+
+
+@pytest.fixture(scope="module")
+def population(config, tmp_path_factory):
+    out = tmp_path_factory.mktemp("population") / "out"
+    train_population("ecg", config, (0, 1), out, Callbacks())
+    return out
+
+
+def weights(folder):
+    return torch.cat([x.flatten() for x in load_file(folder / "checkpoint.safetensors").values()])
+
+
+def test_every_member_is_a_run_of_its_seed_and_one_of_a_group(population, config, tmp_path):
+    assert sorted(path.name for path in population.iterdir()) == ["seed_0", "seed_1"]
+    group = find_group(population / "seed_1")
+    assert [member.seed for member in group] == [0, 1]
+    alone = train("ecg", config.model_copy(update={"seed": 1}), tmp_path / "alone")
+    ours = load_run(population / "seed_1")
+    assert ours.config == alone.config
+    assert torch.allclose(weights(ours.path), weights(alone.path), rtol=0, atol=1e-3)
+    test = ours.meta["metrics"]["test"]["auroc"], alone.meta["metrics"]["test"]["auroc"]
+    assert test[0] == pytest.approx(test[1], abs=0.01)
+    assert not torch.allclose(weights(ours.path), weights(population / "seed_0"), atol=1e-2)
+    assert {path.name for path in alone.path.iterdir()} == {p.name for p in ours.path.iterdir()}
+
+
+def test_a_population_that_was_interrupted_goes_on_with_every_member(
+    population, config, tmp_path, capsys
+):
+    class Killed(Exception):
+        """In the middle of saving the second epoch."""
+
+    seen = []
+
+    def stop(record):
+        seen.append(record)
+        if len(seen) == 3:  # one member has saved the second epoch, the other has not
+            raise Killed
+
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train_population("ecg", config, (0, 1), out, Callbacks(on_epoch=stop))
+    with pytest.raises(ConfigError, match="not empty"):
+        train_population("ecg", config, (0, 1), out, Callbacks())
+    assert run(["train", "resume", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    for k in (0, 1):
+        ours = weights(out / f"seed_{k}")
+        assert torch.allclose(ours, weights(population / f"seed_{k}"), rtol=0, atol=1e-4)
+    members = resume_population(out, Callbacks())
+    assert [member.path for member in members] == [out / f"seed_{k}" for k in said["seeds"]]
+    values = [member.meta["metrics"]["test"]["auroc"] for member in members]
+    figure = said["metrics"]["test"]["auroc"]
+    assert figure["mean"] == pytest.approx(np.mean(values))
+    assert figure["sd"] == pytest.approx(np.std(values, ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--seeds", "3..1"], "at least 0, each named once"),
+        (["--seeds", "1,1"], "each named once"),
+        (["--seeds", "one"], "neither a range"),
+        (["--seeds", "0..1", "--seed", "2"], "give one of them"),
+    ],
+)
+def test_seeds_that_are_none_are_refused(extra, message, tmp_path, capsys):
+    arguments = ["train", "ecg", "--data", "x", "--out", str(tmp_path / "out"), *extra]
+    assert run(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MITDB.is_dir(), reason="needs the records of ../shared/data/mitdb")
+def test_figures_on_real_records_lie_inside_the_spread_of_single_runs(tmp_path):
+    given = {
+        "data": MITDB, "labels": "seed-binary", "split": "seed", "max_epochs": 3, "min_epochs": 3,
+    }  # fmt: skip
+    config = workload("ecg").resolve(given)
+    seeds = (0, 1, 2)
+    alone = [
+        train("ecg", config.model_copy(update={"seed": seed}), tmp_path / f"alone_{seed}")
+        for seed in seeds
+    ]
+    together = train_population("ecg", config, seeds, tmp_path / "together", Callbacks())
+    for name in ("f1", "miss", "fpr", "auroc"):
+        for subset in ("val", "test"):
+            single = [member.meta["metrics"][subset][name] for member in alone]
+            mean = summarise(together)[subset][name]["mean"]
+            assert min(single) <= mean <= max(single)
