@@ -8,7 +8,7 @@ cannot share a pass; they train one after the other within the epoch, to the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from photonic.errors import RunError
 from photonic.files import atomic_directory
 from training.config import RunConfig, read_config, with_values
 from training.fit import Diverged, Fit
+from training.loop import EpochStats
 from training.mirror import check_logger
 from training.problem import Problem
 from training.run import CONFIG, LOG, META, RESUME, Run, load_run
@@ -157,23 +158,41 @@ def _of_seed(seed: int, callbacks: Callbacks) -> Callbacks:
     return replace(callbacks, on_message=say)
 
 
+def epoch_of_all(
+    fits: Sequence[Fit], *, threads: int = 1, advance: Callable[[int], None] = lambda _: None
+) -> list[Mapping[str, Any] | Diverged]:
+    """One epoch of every fit: learned in one pass, then judged each by itself.
+
+    Returns:
+        What the log says about the epoch of each, or how it came to its end.
+    """
+    begun = perf_counter()
+    work = [fit.work() for fit in fits]
+    stats = iter(
+        train_together([pair for pairs in work for pair in pairs], threads=threads, advance=advance)
+    )
+
+    def judged(fit: Fit, found: list[EpochStats]) -> Mapping[str, Any] | Diverged:
+        try:
+            return fit.conclude(found, begun)
+        except Diverged as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(judged, fits, [[next(stats) for _ in pairs] for pairs in work]))
+
+
 def _carry_on(sessions: Sequence[Session], callbacks: Callbacks) -> list[Run]:
     threads = sessions[0].config.optim.threads
-    with ThreadPoolExecutor(threads) as pool:
-        while active := [session for session in sessions if not session.fit.done]:
-            begun = perf_counter()
-            work = [session.fit.work() for session in active]
-            everyone = [pair for pairs in work for pair in pairs]
-            stats = iter(train_together(everyone, threads=threads, advance=callbacks.on_step))
-            conclusions = [
-                pool.submit(session.fit.conclude, [next(stats) for _ in pairs], begun)
-                for session, pairs in zip(active, work, strict=True)
-            ]
-            for session, conclusion in zip(active, conclusions, strict=True):
-                try:
-                    record = conclusion.result()
-                except Diverged as error:
-                    session.diverged(error)
-                    raise
+    while active := [session for session in sessions if not session.fit.done]:
+        fits = [session.fit for session in active]
+        records = epoch_of_all(fits, threads=threads, advance=callbacks.on_step)
+        for session, record in zip(active, records, strict=True):
+            if isinstance(record, Diverged):
+                session.diverged(record)
+            else:
                 session.record(record)
+        for record in records:
+            if isinstance(record, Diverged):
+                raise record
     return [session.finish() for session in sessions]
