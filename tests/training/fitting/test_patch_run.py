@@ -101,7 +101,7 @@ def test_record_balance_decides_what_is_drawn(options, data):
     config = ECG.resolve({**options, "record_balance": 1.0, "steps_per_epoch": 200})
     fit = Fit(build_problem("ecg", config, data))
     learner = fit.learners[0]
-    drawn = learner.index[learner._draw(fit._plan(fit_actions(fit)))].flatten().numpy()
+    drawn = learner.draw(fit._plan(fit_actions(fit))).flatten().numpy()
     for label in (0, 1):
         chosen = drawn[data.label[drawn] == label]
         _, counts = np.unique(data.record[chosen], return_counts=True)
