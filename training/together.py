@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 
 from photonic.layers import ExactCore
 from photonic.students import Student
@@ -100,11 +99,6 @@ def _stacked(work: list[Work], advance: Callable[[int], None]) -> list[EpochStat
     averages = torch.stack([learner.average for learner in learners])
     everyone = Adam.stack([learner.optimizer for learner in learners], rows, options)
     totals, squares = torch.zeros(len(work), device=device), torch.zeros_like(rows)
-    losses_of = vmap(
-        lambda logits, features, batch, weight: first.objective(
-            logits, features, batch, weight, plans[0]
-        )
-    )
     num_active = 0
     for step, (batch, rate) in enumerate(zip(drawn, rates, strict=True)):
         if num_active != (num_active := sum(count > step for count in steps)):
@@ -112,7 +106,8 @@ def _stacked(work: list[Work], advance: Callable[[int], None]) -> list[EpochStat
             optimizer, raw = everyone[active], rows[active].requires_grad_()
             student = _program_of(learners[active])
         logits, features = student(_inputs(learners[active], batch[active]), raw)
-        losses = losses_of(logits, features, batch[active], weights[active])
+        rows_of = (logits.unbind(), features.unbind(), batch[active], weights[active], plans)
+        losses = torch.stack([first.objective(*row) for row in zip(*rows_of, strict=False)])
         (grad,) = torch.autograd.grad(losses.sum(), raw)
         with torch.no_grad():
             squares[active].addcmul_(grad, grad)

@@ -16,6 +16,7 @@ from photonic.program import Activation, Input, Linear, Mean, Program, Step
 from photonic.students.fused import AffineMaps, find_chains
 from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
+from photonic.students.rows import RowsLinear
 
 
 class Student(nn.Module):
@@ -187,8 +188,7 @@ class _ExactArithmetic(TensorShape):
         x = self.student.drop(step.layer, x)
         if weight.dim() == 2:
             return functional.linear(x, weight, bias)
-        sums = torch.baddbmm(bias[:, None, :], x.flatten(1, -2), weight.transpose(1, 2))
-        return sums.unflatten(1, x.shape[1:-1])
+        return RowsLinear.apply(x, weight, bias)
 
     def activation(self, step: Activation, x: Tensor) -> Tensor:
         y = activate(step.kind, x)
