@@ -105,7 +105,7 @@ def _read(folder: Path) -> Seed:
         if own and document["subset"] == "test":
             tests.append(document)
         elif document["subset"] in ("test", "all"):
-            others[_described(document)] = document
+            others[_described(run, document)] = document
     written = (run.path / META).stat().st_mtime
     return Seed(
         run=run,
@@ -123,13 +123,15 @@ def _read_otherwise(run: Run, document: Mapping[str, Any]) -> bool:
     return any(source[name] != own[name] for name in names if name in source)
 
 
-def _described(document: Mapping[str, Any]) -> str:
+def _described(run: Run, document: Mapping[str, Any]) -> str:
     """What an evaluation was on, without the place of the folder."""
     source = document["source"]
     lead = "other lead" if source["companion_lead"] else f"lead {source['lead']}"
     records = ", every record" if document["split"] == EXTERNAL else f", {document['subset']}"
     jitter = source.get("jitter")
     moved = f", R peaks moved by up to {jitter} samples" if jitter else ""
+    if not jitter and flat_values(run.config)["jitter"]:
+        moved = ", R peaks as annotated"
     return f"{Path(source['data']).name}{records}, {lead}{moved}"
 
 

@@ -252,7 +252,8 @@ def _chips(protocol: Protocol) -> Iterator[str]:
         yield from [
             "",
             "- Sigma is a fraction of full scale, drawn per chip and weight; nothing else "
-            "disturbs. The decision is the one chosen in float.",
+            "disturbs. The decision is the one chosen in float. Every so many-th test sample is "
+            "scored, in the row of the float model too.",
         ]
 
 
