@@ -3,7 +3,8 @@
 The yardstick is a vectorised torch loop that does the same to the same number of 4×4 products: DAC,
 weight error, product, output noise, ADC, tanh; it runs before and after each sweep, for machines
 whose speed drifts. Times are process CPU of all workers, which a busy
-machine disturbs less than wall time; both are printed, then a line through wall time over chips.
+machine disturbs less than wall time; both are printed, then a line through wall time over chips,
+and the same for fewer beats and other numbers of workers.
 Memory is the largest resident set of the parent and of any worker, and the bound of their sum;
 mapped beats and libraries, which processes share, count in each. Beats are random: only speed is
 measured.
@@ -23,7 +24,8 @@ import numpy as np
 import torch
 
 from photonic.decision import Decision
-from photonic.profile import load_profile
+from photonic.profile import HardwareProfile, load_profile
+from photonic.program import Program
 from photonic.students.patch import PatchConfig, patch_student
 from photonic.sweep import Resources, SweepData, sweep
 
@@ -59,51 +61,77 @@ def main() -> None:
     parser.add_argument("--beats", type=int, default=4096)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--profile", default="generic_8bit")
+    parser.add_argument("--scaling-chips", type=int, default=64, help="for beats and workers")
     arguments = parser.parse_args()
     program = patch_student(PatchConfig(num_classes=2), torch.Generator().manual_seed(0)).program()
+    profile, beats = load_profile(arguments.profile), arguments.beats
+    products = sum(b.applied_per_beat for b in program.blocks(4, 4))
+    print(f"{profile.name}, {products} block products per beat")
+
+    def row(num_chips: int, num_beats: int, workers: int) -> float:
+        data = random_beats(program, num_beats)
+        return measure(program, profile, data, num_chips, workers, products)
+
+    chips = [int(text) for text in arguments.chips.split(",")]
+    measured = [(n, row(n, beats, arguments.workers)) for n in chips]
+    if len(measured) > 2:
+        print(json.dumps(line_through(np.array(measured))))
+    for share in (4, 2, 1):
+        row(arguments.scaling_chips, beats // share, arguments.workers)
+    for workers in (1, 4):
+        row(arguments.scaling_chips, beats, workers)
+
+
+def random_beats(program: Program, count: int) -> SweepData:
+    """Inputs of the program and labels that mean nothing."""
     rng = np.random.default_rng(0)
     inputs = {
-        spec.name: rng.uniform(-1, 1, (arguments.beats, spec.tokens, spec.channels)).astype("f4")
+        spec.name: rng.uniform(-1, 1, (count, spec.tokens, spec.channels)).astype("f4")
         for spec in program.inputs
     }
     decision = Decision(kind="threshold", classes=("N", "A"), threshold=0.5)
-    labels = rng.integers(0, 2, arguments.beats)
-    data = SweepData(inputs=inputs, labels=labels, decision=decision, metric="f1")
-    profile = load_profile(arguments.profile)
-    products = sum(b.applied_per_beat for b in program.blocks(4, 4))
-    print(f"{products} block products per beat")
-    measured = []
-    for num_chips in map(int, arguments.chips.split(",")):
-        before_s = yardstick_s_per_million()
-        wall, cpu = time.perf_counter(), cpu_s()
-        resources = Resources(num_workers=arguments.workers)
-        sweep(program, profile, data, vary={}, num_chips=num_chips, resources=resources)
-        wall, cpu = time.perf_counter() - wall, cpu_s() - cpu
-        after_s = yardstick_s_per_million()
-        chip_beats = num_chips * arguments.beats
-        expected_s = (before_s + after_s) / 2 * chip_beats * products / 1e6
-        row = {
-            "profile": profile.name,
-            "chips": num_chips,
-            "beats": arguments.beats,
-            "workers": arguments.workers,
-            "wall_s": round(wall, 2),
-            "cpu_s": round(cpu, 2),
-            "chip_beats_per_wall_s": round(chip_beats / wall),
-            "chip_beats_per_cpu_s": round(chip_beats / cpu),
-            "yardstick_ms_per_million": [round(1e3 * t, 1) for t in (before_s, after_s)],
-            "cpu_over_yardstick": round(cpu / expected_s, 2),
-            "core_s_over_yardstick": round(wall * arguments.workers / expected_s, 2),
-            "peak_mb_parent": peak_mb(resource.RUSAGE_SELF),
-            "peak_mb_largest_worker": peak_mb(resource.RUSAGE_CHILDREN),
-            "peak_mb_sum_at_most": peak_mb(resource.RUSAGE_SELF)
-            + arguments.workers * peak_mb(resource.RUSAGE_CHILDREN),
-            "load": round(os.getloadavg()[0], 2),
-        }
-        print(json.dumps(row), flush=True)
-        measured.append((num_chips, wall))
-    if len(measured) > 2:
-        print(json.dumps(line_through(np.array(measured))))
+    labels = rng.integers(0, 2, count)
+    return SweepData(inputs=inputs, labels=labels, decision=decision, metric="f1")
+
+
+def measure(
+    program: Program,
+    profile: HardwareProfile,
+    data: SweepData,
+    num_chips: int,
+    workers: int,
+    products: int,
+) -> float:
+    """One sweep between two runs of the yardstick; prints a row, returns wall time in seconds."""
+    before_s = yardstick_s_per_million()
+    wall, cpu = time.perf_counter(), cpu_s()
+    sweep(
+        program, profile, data, vary={}, num_chips=num_chips,
+        resources=Resources(num_workers=workers),
+    )  # fmt: skip
+    wall, cpu = time.perf_counter() - wall, cpu_s() - cpu
+    after_s = yardstick_s_per_million()
+    chip_beats = num_chips * len(data.labels)
+    expected_s = (before_s + after_s) / 2 * chip_beats * products / 1e6
+    parent, worker = peak_mb(resource.RUSAGE_SELF), peak_mb(resource.RUSAGE_CHILDREN)
+    row = {
+        "chips": num_chips,
+        "beats": len(data.labels),
+        "workers": workers,
+        "wall_s": round(wall, 2),
+        "cpu_s": round(cpu, 2),
+        "chip_beats_per_wall_s": round(chip_beats / wall),
+        "chip_beats_per_cpu_s": round(chip_beats / cpu),
+        "yardstick_ms_per_million": [round(1e3 * t, 1) for t in (before_s, after_s)],
+        "cpu_over_yardstick": round(cpu / expected_s, 2),
+        "core_s_over_yardstick": round(wall * workers / expected_s, 2),
+        "peak_mb_parent": parent,
+        "peak_mb_largest_worker": worker,
+        "peak_mb_sum_at_most": parent + workers * worker,
+        "load": round(os.getloadavg()[0], 2),
+    }
+    print(json.dumps(row), flush=True)
+    return wall
 
 
 def line_through(measured: np.ndarray) -> dict[str, float]:
