@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,6 @@ from training.population import resume_population, summarise, train_population
 from training.run import load_run
 from training.train import Callbacks, train
 from training.workloads import workload
-
-MITDB = Path("../shared/data/mitdb")
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +96,9 @@ def test_seeds_that_are_none_are_refused(extra, message, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MITDB.is_dir(), reason="needs the records of ../shared/data/mitdb")
-def test_figures_on_real_records_lie_inside_the_spread_of_single_runs(tmp_path):
-    given = {
-        "data": MITDB, "labels": "seed-binary", "split": "seed", "max_epochs": 3, "min_epochs": 3,
-    }  # fmt: skip
+def test_figures_on_real_records_lie_inside_the_spread_of_single_runs(mitdb_dir, tmp_path):
+    given = {"data": mitdb_dir, "labels": "seed-binary", "split": "seed"}
+    given |= {"max_epochs": 3, "min_epochs": 3}
     config = workload("ecg").resolve(given)
     seeds = (0, 1, 2)
     alone = [
