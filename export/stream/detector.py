@@ -40,7 +40,7 @@ class RPeakDetector:
 
     def push(self, samples: NDArray[np.float64]) -> list[Peak]:
         """Take the next samples (n,), NaN where missing, in any unit; return the new peaks."""
-        if not len(samples):  # lfilter would lose its state
+        if not len(samples):  # np.convolve would swap samples and filter
             return []
         bridged = self._bridge.push(samples)
         self._samples.append(bridged)
@@ -79,5 +79,4 @@ class RPeakDetector:
         start, near = around(_REACH)
         wide = around(_MEAN_REACH)[1]
         deflection = near - np.add.reduce(wide) / len(wide)  # .mean() takes twice the time
-        deflection[deflection > 0.0] *= _UPWARD
-        return start + int(np.argmax(np.abs(deflection)))
+        return start + int(np.maximum(_UPWARD * deflection, -deflection).argmax())

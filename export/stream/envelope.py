@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from photonic.beats import FS_HZ
 
@@ -21,10 +20,6 @@ _HALF = round(3 * _SIGMA_S * FS_HZ)
 
 ENVELOPE_DELAY = _HALF
 """Samples by which the envelope lags behind the signal."""
-
-# With a denominator of one element lfilter would call np.convolve, whose rounding depends on how
-# the signal is cut; with two it runs sample by sample.
-_DENOMINATOR = np.array([1.0, 0.0])
 
 
 def gabor_pair(
@@ -44,15 +39,16 @@ class QrsEnvelope:
 
     def __init__(self) -> None:
         self._filters = gabor_pair()
-        self._states = [np.zeros(2 * _HALF) for _ in self._filters]
+        self._past = np.zeros(2 * _HALF)
 
     def push(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """Envelope (n,) for the next samples (n,); it lags by :data:`ENVELOPE_DELAY`."""
-        energy = np.zeros(len(samples))
-        for i, taps in enumerate(self._filters):
-            passed, self._states[i] = lfilter(taps, _DENOMINATOR, samples, zi=self._states[i])
-            energy += passed * passed
-        return np.sqrt(energy, out=energy)
+        held = np.concatenate([self._past, samples])
+        self._past = held[len(samples) :]
+        # "valid" makes every output one scalar product of the same length, wherever the cuts are;
+        # partial sums carried from chunk to chunk would round differently.
+        even, odd = (np.convolve(held, taps, mode="valid") for taps in self._filters)
+        return np.sqrt(even * even + odd * odd)
 
 
 class GapBridge:

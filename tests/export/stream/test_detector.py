@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from export.stream.annotated import annotated_beats, match
 from export.stream.detector import USUAL_DELAY, RPeakDetector
+from export.stream.envelope import QrsEnvelope
 from photonic.beats import FS_HZ
 
 
@@ -46,6 +47,14 @@ def test_chunks_change_nothing_in_noise(sizes, seed):
         peaks += detector.push(signal[start : start + size])
         start += size
     assert peaks + detector.finish() == detect(signal)
+
+
+@pytest.mark.parametrize("size", [1, 7, 72, 360])
+def test_the_envelope_is_the_same_bit_for_bit_whatever_the_chunks(size):
+    signal = np.random.default_rng(5).standard_normal(3000)
+    envelope = QrsEnvelope()
+    parts = [envelope.push(signal[start : start + size]) for start in range(0, 3000, size)]
+    np.testing.assert_array_equal(np.concatenate(parts), QrsEnvelope().push(signal))
 
 
 def test_a_peak_is_known_when_it_says(ecg):
