@@ -99,5 +99,5 @@ class BrevitasCore(nn.Module):
 def round_gain(gain: Tensor, bits: int) -> Tensor:
     """``gain`` with a significand of ``bits`` bits; the gradient passes straight through."""
     mantissa, exponent = torch.frexp(gain.detach())
-    rounded = torch.ldexp(torch.ldexp(mantissa, torch.tensor(bits)).round(), exponent - bits)
+    rounded = torch.ldexp((mantissa * 2.0**bits).round(), exponent - bits)
     return gain + (rounded - gain).detach()
