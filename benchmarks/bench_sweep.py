@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--profile", default="generic_8bit")
     parser.add_argument("--scaling-chips", type=int, default=64, help="for beats and workers")
+    parser.add_argument("--scaling-workers", default="1,4", help="numbers of workers to compare")
     arguments = parser.parse_args()
     program = patch_student(PatchConfig(num_classes=2), torch.Generator().manual_seed(0)).program()
     profile, beats = load_profile(arguments.profile), arguments.beats
@@ -78,8 +79,8 @@ def main() -> None:
         print(json.dumps(line_through(np.array(measured))))
     for share in (4, 2, 1):
         row(arguments.scaling_chips, beats // share, arguments.workers)
-    for workers in (1, 4):
-        row(arguments.scaling_chips, beats, workers)
+    for workers in arguments.scaling_workers.split(","):
+        row(arguments.scaling_chips, beats, int(workers))
 
 
 def random_beats(program: Program, count: int) -> SweepData:
