@@ -24,6 +24,7 @@ import onnxruntime
 from export.bundle import Bundle, read_bundle
 from export.runtime import open_session
 from export.stream.annotated import confusion, match
+from export.stream.centred import as_trained
 from export.stream.classifier import BeatClassifier
 from export.stream.detector import RPeakDetector
 from export.stream.peaks import AnnotatedPeaks
@@ -87,7 +88,8 @@ def stream_all(
             causal=bool(bundle.manifest.preprocessing.get("causal", False)),
             signal_range=source.signal_range,
         )
-        peaks = RPeakDetector() if detect else AnnotatedPeaks(source.annotated.samples)
+        marks = RPeakDetector() if detect else AnnotatedPeaks(source.annotated.samples)
+        peaks = as_trained(marks, bundle.manifest.preprocessing)
         before = len(total.beats)
         for chunks in source.sessions:
             run_session(BeatStream(classifier, peaks), chunks, total)

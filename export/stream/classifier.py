@@ -56,7 +56,7 @@ class BeatClassifier:
 
     def skip(self, peak: Peak, fault: Fault, decided_at: int) -> StreamedBeat:
         """A beat without a window."""
-        self._features.skip(peak.sample)
+        self._features.skip(peak.centre)
         return StreamedBeat(
             sample=peak.sample, known_at=peak.known_at, decided_at=decided_at, fault=fault
         )
@@ -67,16 +67,16 @@ class BeatClassifier:
         """Class of a beat, or the fault of its signal.
 
         Args:
-            window: (360,) samples around the R peak, NaN where missing.
+            window: (360,) samples around its centre, NaN where missing.
             peak: its R peak.
-            next_r_peak: the one after it, where it is needed and known.
+            next_r_peak: centre of the one after it, where it is needed and known.
             decided_at: samples that have to have arrived for this.
         """
         started = perf_counter_ns()
         fault = window_fault(window, self._signal_range)
         if fault is not None:
             return self.skip(peak, fault, decided_at)
-        self._features.fill(window, peak.sample, next_r_peak)
+        self._features.fill(window, peak.centre, next_r_peak)
         filled = perf_counter_ns()
         # The first call of a beat finds cold caches. Graph and floor take turns in being that one.
         self._floor_first = not self._floor_first

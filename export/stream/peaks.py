@@ -14,10 +14,17 @@ class Peak(NamedTuple):
     Attributes:
         sample: its position, counted from the first sample of the stream.
         known_at: number of samples that had to be seen before it was known.
+        shift: samples from there to where its beat is centred.
     """
 
     sample: int
     known_at: int
+    shift: int = 0
+
+    @property
+    def centre(self) -> int:
+        """Sample that windows and intervals are taken from."""
+        return self.sample + self.shift
 
 
 class PeakSource(Protocol):

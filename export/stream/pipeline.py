@@ -65,7 +65,7 @@ class BeatStream:
         beats = self._decide(at_end=False)
         oldest = self._samples.end - self._peaks.max_delay
         if self._pending:
-            oldest = min(oldest, self._pending[0].sample)
+            oldest = min(oldest, self._pending[0].centre)
         self._samples.drop_before(oldest - WINDOW // 2)
         return beats
 
@@ -95,17 +95,17 @@ class BeatStream:
     def _ready_at(self) -> int:
         """Number of samples that decide the first open beat."""
         peak = self._pending[0]
-        ready_at = max(peak.known_at, peak.sample + WINDOW // 2)
+        ready_at = max(peak.known_at, peak.centre + WINDOW // 2)
         if not self._classifier.needs_next_peak:
             return ready_at
-        latest = peak.sample + _LONGEST_WAIT + self._peaks.max_delay
+        latest = peak.centre + _LONGEST_WAIT + self._peaks.max_delay
         if len(self._pending) > 1:
             latest = min(latest, self._pending[1].known_at)
         return max(ready_at, latest)
 
     def _decide_first(self, decided_at: int) -> StreamedBeat:
         peak = self._pending.popleft()
-        start, stop = peak.sample - WINDOW // 2, peak.sample + WINDOW // 2
+        start, stop = peak.centre - WINDOW // 2, peak.centre + WINDOW // 2
         if start < 0 or stop > self._samples.end:
             return self._classifier.skip(peak, Fault.CUT, decided_at)
         return self._classifier.classify(
@@ -116,8 +116,8 @@ class BeatStream:
         if not self._classifier.needs_next_peak:  # it may be known, if it came in the same chunk
             return None
         if self._pending:
-            return self._pending[0].sample
-        latest = peak.sample + _LONGEST_WAIT
+            return self._pending[0].centre
+        latest = peak.centre + _LONGEST_WAIT
         return latest if self._samples.end >= latest + self._peaks.max_delay else None
 
 

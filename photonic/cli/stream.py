@@ -172,7 +172,7 @@ def stream(
             socket_source(listen, how, limits, sessions) if listen else stdin_source(how, limits)
         )
     classes = opened.manifest.classes
-    log, faults = _run(source, _classifier(opened, graph, source), peaks, classes, out)
+    log, faults = _run(source, opened, _classifier(opened, graph, source), peaks, out)
     result = {
         "source": source.name,
         "lead": source.lead,
@@ -209,12 +209,13 @@ def _classifier(bundle: Bundle, graph: str | None, source: Source) -> BeatClassi
 
 def _run(
     source: Source,
+    bundle: Bundle,
     classifier: BeatClassifier,
     peaks: str,
-    classes: tuple[str, ...],
     out: Path | None,
 ) -> tuple[StreamLog, dict[str, int]]:
     """Every session of the source; beats, and seconds with each fault of the signal."""
+    from export.stream.centred import as_trained
     from export.stream.monitor import SignalMonitor
     from export.stream.pipeline import BeatStream
     from export.stream.resample import Resampler
@@ -223,13 +224,14 @@ def _run(
     from photonic.beats import FS_HZ
 
     log, monitor = StreamLog(), SignalMonitor(source.signal_range)
+    classes = bundle.manifest.classes
     writer = beat_writer(out, classes, live=source.live) if out is not None else nullcontext()
     try:
         with writer as on_beat:
             for chunks in source.sessions:
                 beat_stream = BeatStream(
                     classifier,
-                    _peak_source(peaks, source),
+                    as_trained(_peak_source(peaks, source), bundle.manifest.preprocessing),
                     resampler=Resampler(source.fs_hz) if source.fs_hz != FS_HZ else None,
                     monitor=monitor,
                 )

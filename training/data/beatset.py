@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonic.errors import DataError
+from photonic.fiducial import Centre
 from training.data.cache import cached_record_beats
 from training.data.labels import DROPPED, PACED_SYMBOL, LabelMap
 from training.data.record_beats import RecordBeats, read_record_beats
@@ -136,6 +137,7 @@ def load_beats(
     annotator: str = "atr",
     keep_paced: bool = False,
     residual: bool = False,
+    centre: Centre = "r-peak",
     jitter: int = 0,
     cache: Path | None = None,
     on_record: Callable[[str], None] | None = None,
@@ -152,6 +154,7 @@ def load_beats(
         annotator: suffix of the annotation files.
         keep_paced: keep records with paced beats where the label map leaves them out.
         residual: also load the residuals (channel 2).
+        centre: what windows and intervals are taken from.
         jitter: move every R peak at random by up to so many samples; such beats are not cached.
         cache: folder of the cache, the user's if left out.
         on_record: called with the name of each record that is done.
@@ -184,11 +187,19 @@ def load_beats(
             continue
         channel = wanted.channel(name, header.leads)
         if jitter:
-            part = read_record_beats(directory, header, channel, annotator, jitter=jitter)
+            part = read_record_beats(
+                directory, header, channel, annotator, centre=centre, jitter=jitter
+            )
             part = part if residual else replace(part, residual=None)
         else:
             part = cached_record_beats(
-                directory, header, channel, annotator=annotator, cache=cache, residual=residual
+                directory,
+                header,
+                channel,
+                annotator=annotator,
+                centre=centre,
+                cache=cache,
+                residual=residual,
             )
         if on_record is not None and wanted is choice:
             on_record(name)

@@ -22,17 +22,20 @@ import numpy as np
 import platformdirs
 
 import photonic.beats
+import photonic.fiducial
 import photonic.rhythm
 import training.data.labels
 import training.data.record_beats
 import training.data.records
 from photonic.beats import WINDOW
+from photonic.fiducial import Centre
 from photonic.files import atomic_write
 from training.data.record_beats import RecordBeats, read_record_beats
 from training.data.records import Header
 
 _MAKERS = (
     photonic.beats,
+    photonic.fiducial,
     photonic.rhythm,
     training.data.labels,
     training.data.records,
@@ -55,6 +58,7 @@ def cached_record_beats(
     channel: int,
     *,
     annotator: str = "atr",
+    centre: Centre = "r-peak",
     cache: Path | None = None,
     residual: bool = True,
 ) -> RecordBeats:
@@ -65,6 +69,7 @@ def cached_record_beats(
         header: its header.
         channel: index of the lead.
         annotator: suffix of the annotation file.
+        centre: what windows and intervals are taken from.
         cache: folder of the cache; :func:`cache_directory` if left out. It may be deleted at any
             time, and where it cannot be written nothing is stored.
         residual: whether the residuals are wanted; they are half of the bytes.
@@ -72,18 +77,18 @@ def cached_record_beats(
     Raises:
         DataError: a file of the record is missing or damaged, or a symbol is unknown.
     """
-    key = _key(directory, header, channel, annotator)
+    key = _key(directory, header, channel, annotator, centre)
     path = (cache or cache_directory()) / f"{header.name}-{key}.npz"
     found = _load(path, residual)
     if found is None:
-        found = read_record_beats(directory, header, channel, annotator)
+        found = read_record_beats(directory, header, channel, annotator, centre=centre)
         with suppress(OSError), atomic_write(path) as temporary:
             np.savez(temporary, **{name: getattr(found, name) for name in _NAMES})
     return found if residual else replace(found, residual=None)
 
 
-def _key(directory: Path, header: Header, channel: int, annotator: str) -> str:
-    digest = hashlib.sha256(f"{header.name} {channel} {annotator}".encode())
+def _key(directory: Path, header: Header, channel: int, annotator: str, centre: Centre) -> str:
+    digest = hashlib.sha256(f"{header.name} {channel} {annotator} {centre}".encode())
     for module in _MAKERS:
         digest.update(Path(inspect.getfile(module)).read_bytes())
     for name in (f"{header.name}.hea", f"{header.name}.{annotator}", *header.signal_files):

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from photonic.errors import DataError
+from photonic.fiducial import Centre
 from training.data.beatset import BeatSet, load_beats
 from training.data.labels import label_map
 from training.data.records import LeadChoice, list_records
@@ -49,6 +50,10 @@ class EcgDataOptions(BaseModel):
         "N", description="Class of escape beats (e, j) in the AAMI maps."
     )
     annotator: str = Field("atr", min_length=1, description="Suffix of the annotation files.")
+    centre: Centre = Field(
+        "r-peak",
+        description="Cut windows around the marked R peak, or around the middle of its QRS.",
+    )
     jitter: int = Field(
         0,
         ge=0,
@@ -107,6 +112,7 @@ def load_ecg(
         annotator=options.annotator,
         keep_paced=options.keep_paced,
         residual=residual,
+        centre=options.centre,
         jitter=options.jitter,
         cache=cache,
         on_record=on_record,
@@ -157,6 +163,7 @@ def load_records(
         annotator=options.annotator,
         keep_paced=options.keep_paced,
         residual=residual,
+        centre=options.centre,
         jitter=options.jitter,
         cache=cache,
         on_record=on_record,

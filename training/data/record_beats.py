@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonic.beats import normalise, template_residuals, window
+from photonic.fiducial import Centre, qrs_centres
 from photonic.rhythm import rhythm_tokens
 from training.data.labels import in_flutter, is_beat
 from training.data.records import Header, read_annotations, read_signal, to_beat_rate
@@ -42,7 +43,13 @@ class RecordBeats:
 
 
 def read_record_beats(
-    directory: Path, header: Header, channel: int, annotator: str = "atr", *, jitter: int = 0
+    directory: Path,
+    header: Header,
+    channel: int,
+    annotator: str = "atr",
+    *,
+    centre: Centre = "r-peak",
+    jitter: int = 0,
 ) -> RecordBeats:
     """Read one lead of a record and cut its beats.
 
@@ -54,8 +61,10 @@ def read_record_beats(
         header: its header.
         channel: index of the lead.
         annotator: suffix of the annotation file.
+        centre: what windows and intervals are taken from.
         jitter: windows and intervals are those of R peaks up to so many samples away, drawn anew
-            for each beat from the record's name; ``sample`` stays the annotated one.
+            for each beat from the record's name, before they are centred; ``sample`` stays the
+            annotated one.
 
     Raises:
         DataError: a file is missing or damaged, or a symbol is unknown.
@@ -69,6 +78,8 @@ def read_record_beats(
         generator = np.random.default_rng([jitter, *header.name.encode()])
         moved = r_peaks + generator.integers(-jitter, jitter + 1, len(r_peaks))
         found = np.maximum.accumulate(moved)  # peaks closer than the jitter stay in order
+    if centre == "qrs":
+        found = qrs_centres(signal, found)
     windows = window(signal, found)
     kept = windows.kept
     beats, amplitude = normalise(windows.values)

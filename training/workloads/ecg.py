@@ -30,6 +30,7 @@ from training.workloads.base import Dataset, Workload
 # irregularity; pre-RR itself. None of them looks ahead.
 _CAUSAL_RR = [0, 2, 4, 5, 6]
 _DECIMATION = 4
+_CENTRES = {"r-peak": "R peak", "qrs": "middle of the QRS complex (photonic.fiducial)"}
 
 
 class EcgSource(EcgDataOptions):
@@ -192,8 +193,8 @@ def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
     student = config.architecture
     inputs = {"beat": beats.beats[:, :, None]}
     preprocessing = (
-        "window centred on the R peak, mean removed, divided by its largest magnitude, clipped to "
-        "[-1, 1]; a flat window gives zeros"
+        f"window centred on the {_CENTRES[config.source.centre]}, mean removed, divided by its "
+        "largest magnitude, clipped to [-1, 1]; a flat window gives zeros"
     )
     baselines = {
         "timing-only": causal.reshape(len(beats), -1)[:, _CAUSAL_RR],
@@ -226,6 +227,7 @@ def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
             "names": list(inputs),
             "preprocessing": preprocessing,
             "lead": config.source.lead,
+            "centre": config.source.centre,
             "causal": student.student == "segment" or student.causal,
         },
         baseline_features=baselines,
