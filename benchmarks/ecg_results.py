@@ -23,7 +23,6 @@ from photonic.cli.param_types import CommaSeparated
 from photonic.errors import PhotonicError
 from photonic.files import atomic_write_text
 from photonic.threads import torch_threads
-from training.config import flat_values
 from training.evaluation_log import note_evaluation, read_evaluations
 from training.rescore import Request, rescore
 from training.results import collect, render
@@ -34,7 +33,6 @@ from training.workloads import workload
 
 COMPANION = Request(reading={"companion_lead": True}, baselines=False)
 JITTER = Request(reading={"jitter": 10}, baselines=False)
-STILL = Request(reading={"jitter": 0}, baselines=False)
 EC57 = Request(ec57=True)
 Job = tuple[str, int]
 """Name of a protocol, and a seed."""
@@ -57,10 +55,6 @@ PROTOCOLS = {
     "ds1-ds2": Protocol(options=_DS2, extra=(COMPANION,)),
     "patient-aami4": Protocol(options={**_BINARY, "labels": "aami-4"}),
     "founding-binary": Protocol(options={**_BINARY, "split": "seed"}),
-    "patient-binary-long": Protocol(
-        options={**_BINARY, "steps_per_epoch": 300, "ema_decay": 0.997}, extra=(JITTER,)
-    ),
-    "patient-binary-jitter": Protocol(options={**_BINARY, "jitter": 10}, extra=(STILL,)),
     "patient-binary-causal": Protocol(options={**_BINARY, "causal": True}),
 }
 
@@ -102,14 +96,10 @@ def _evaluate(run: Run, requests: tuple[Request, ...]) -> None:
     """Score what was not scored yet, once each, and note it in the run directory."""
     done = [document["source"] for document in read_evaluations(run.path)]
     for request in requests:
-        asked = {"companion_lead": False, "jitter": _own_jitter(run), **request.reading}
+        asked = {"companion_lead": False, "jitter": 0, **request.reading}
         if any(all(source[k] == v for k, v in asked.items()) for source in done):
             continue
         note_evaluation(run.path, rescore(run, request).to_dict())
-
-
-def _own_jitter(run: Run) -> int:
-    return flat_values(run.config)["jitter"]
 
 
 @click.command()

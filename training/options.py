@@ -38,6 +38,7 @@ Where each option acts (4 = four-class, 2 = binary, L = multi-label; "=" same as
 | recall_* , use_generalization_rescue | policy_rules.rescue_reason | see below | = | = | = |
 | all_negative_epochs | advice | 5 | - | - | = |
 | threshold_*, use_blended_thresholds | thresholds | see below | - | = | objective only |
+| threshold_spread (logits; plain rules) | thresholds | 0 | - | = | - |
 | optimize_thresholds, threshold_objective | thresholds.per_label_thresholds | on, f1 | - | - | = |
 | use_logit_offsets | offsets.fit_logit_offsets | off | = | - | - |
 | use_generalization_score, generalization_score_weight | selection | off, 0.35 | = | = | - |
@@ -180,6 +181,7 @@ class ThresholdOptions(_Group):
     """The search for decision thresholds (``training.thresholds``)."""
 
     threshold_rule: Literal["constrained", "min_miss_fpr", "max_f1"] = "constrained"
+    threshold_spread: NonNegative = 0.0
     threshold_target_miss: Share = 0.10
     threshold_max_fpr: Share = 0.10
     threshold_recall_gain: NonNegative = 1.0

@@ -62,6 +62,11 @@ def sweep_thresholds(
     abnormal is taken only if all do. ``min_miss_fpr``: least miss + FPR. ``max_f1``: highest F1.
     Ties go to the lowest threshold.
 
+    New patients' scores lie a little higher or lower than those that choose. With
+    ``threshold_spread`` s the plain rules weigh the figures to be expected if all logits were
+    displaced by the same unknown amount, uniform in ±s; those of the choice are reported as they
+    are.
+
     Args:
         probabilities: probability of the positive class ``(samples,)``.
         labels: 0 or 1 ``(samples,)``.
@@ -89,14 +94,20 @@ def sweep_thresholds(
         weight = options.threshold_generalization_weight
     ordered = [np.sort(scores) for scores, _ in sets]
     candidates = _candidates(ordered, options)
-    curves = [
-        _curve(candidates, everything, np.sort(scores[positive]))
-        for everything, (scores, positive) in zip(ordered, sets, strict=True)
-    ]
-    curve = curves[0] if len(curves) == 1 else _blended(curves[0], curves[1], weight)
+
+    def figures(spread: float) -> Curve:
+        curves = [
+            _curve(candidates, everything, np.sort(scores[positive]), spread)
+            for everything, (scores, positive) in zip(ordered, sets, strict=True)
+        ]
+        return curves[0] if len(curves) == 1 else _blended(curves[0], curves[1], weight)
+
+    curve = figures(0.0)
     scores = _scores(candidates, curve, miss_ema or 0.0, options)
     violations = _violations(curve, options)
-    best = _RULES[options.threshold_rule](curve, scores, violations)
+    plain = options.threshold_rule != "constrained"
+    judged = figures(options.threshold_spread) if plain else curve
+    best = _RULES[options.threshold_rule](judged, scores, violations)
     return ThresholdChoice(
         threshold=float(candidates[best]),
         rule=options.threshold_rule,
@@ -200,16 +211,35 @@ def _halfway_cuts(ordered: FloatArray) -> FloatArray:
     return np.append(distinct[0], middles)
 
 
-def _curve(candidates: FloatArray, ordered: FloatArray, positives: FloatArray) -> Curve:
+def _curve(
+    candidates: FloatArray, ordered: FloatArray, positives: FloatArray, spread: float = 0.0
+) -> Curve:
     num_positive, num_negative = len(positives), len(ordered) - len(positives)
-    called = len(ordered) - np.searchsorted(ordered, candidates, side="left")
-    hits = num_positive - np.searchsorted(positives, candidates, side="left")
+    called = _reaching(ordered, candidates, spread)
+    hits = _reaching(positives, candidates, spread)
     unknown = np.full(len(candidates), np.nan)
     return Curve(
         f1=2.0 * hits / (num_positive + called) if num_positive else unknown,
         miss=(num_positive - hits) / num_positive if num_positive else unknown,
         fpr=(called - hits) / num_negative if num_negative else unknown,
     )
+
+
+def _reaching(ordered: FloatArray, candidates: FloatArray, spread: float) -> FloatArray:
+    """How many scores reach each candidate; expected, if logits are displaced within ±spread."""
+    if not spread:
+        return len(ordered) - np.searchsorted(ordered, candidates, side="left")
+    levels, cuts = _logit(ordered), _logit(candidates)
+    total = np.append(0.0, np.cumsum(levels))
+    first = np.searchsorted(levels, cuts - spread)
+    last = np.searchsorted(levels, cuts + spread)
+    shares = total[last] - total[first] - (last - first) * (cuts - spread)
+    return len(levels) - last + shares / (2.0 * spread)
+
+
+def _logit(probabilities: FloatArray) -> FloatArray:
+    inside = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
+    return np.log(inside) - np.log1p(-inside)
 
 
 def _blended(first: Curve, second: Curve, weight: float) -> Curve:

@@ -110,6 +110,40 @@ def test_the_plain_rules_find_the_best_cut_of_all(samples):
         assert total == pytest.approx((table[:, 1] + table[:, 2]).min())
 
 
+@given(SAMPLES, st.floats(0.1, 4.0))
+def test_a_spread_weighs_what_displaced_logits_would_give(samples, spread):
+    scores, labels = columns(samples)
+    logits = np.clip(scores, 1e-12, 1 - 1e-12)
+    logits = np.log(logits) - np.log1p(-logits)
+    displacements = np.linspace(-spread, spread, 4001)
+
+    def expected(threshold):
+        cut = np.log(threshold) - np.log1p(-threshold)
+        called = (logits[:, None] + displacements >= cut).mean(axis=1)
+        miss = 1 - called[labels == 1].mean() if labels.any() else 0.0
+        return miss + (called[labels == 0].mean() if not labels.all() else 0.0)
+
+    options = ThresholdOptions(threshold_rule="min_miss_fpr", threshold_spread=spread)
+    choice = sweep_thresholds(scores, labels, options)
+    distinct = np.unique(scores)
+    cuts = [distinct[0], *(distinct[:-1] + distinct[1:]) / 2]
+    cuts = np.clip(cuts, 1e-12, 1 - 1e-12)
+    assert expected(np.clip(choice.threshold, 1e-12, 1 - 1e-12)) == pytest.approx(
+        min(expected(cut) for cut in cuts), abs=2e-3
+    )
+    assert (choice.f1 or 0.0) == pytest.approx(figures_at(scores, labels, choice.threshold)[0])
+
+
+def test_a_spread_leaves_a_dent_for_the_middle_of_the_valley():
+    """One normal and one abnormal sample far off make a dent; the valley is wide."""
+    scores = np.concatenate([np.full(50, 0.02), [0.06], np.full(50, 0.98), [0.055]])
+    labels = np.array([0] * 50 + [0] + [1] * 50 + [1])
+    plain = ThresholdOptions(threshold_rule="min_miss_fpr")
+    wide = plain.model_copy(update={"threshold_spread": 3.0})
+    assert sweep_thresholds(scores, labels, plain).threshold < 0.06
+    assert 0.2 < sweep_thresholds(scores, labels, wide).threshold < 0.8
+
+
 @given(SAMPLES, st.lists(SCORES, min_size=1, max_size=20))
 def test_the_curve_equals_the_metrics_at_every_candidate(samples, cuts):
     scores, labels = columns(samples)
