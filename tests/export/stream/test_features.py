@@ -7,6 +7,7 @@ import pytest
 
 from export.stream.features import BeatFeatures
 from photonic.beats import BEAT_SYMBOLS, WINDOW
+from photonic.fiducial import qrs_centres
 from photonic.program import Input
 from training.data.records import read_annotations, read_header, read_signal
 from training.data.synthetic import write_records
@@ -22,10 +23,11 @@ def records(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("centre", ["r-peak", "qrs"])
 @pytest.mark.parametrize("causal", [False, True])
-def test_streamed_inputs_are_those_of_training(records, causal):
+def test_streamed_inputs_are_those_of_training(records, causal, centre):
     spec = workload("ecg")
-    given = {"data": records, "student": "patch", "causal": causal}
+    given = {"data": records, "student": "patch", "causal": causal, "centre": centre}
     given |= {"labels": "aami-binary", "split": "by-record"}
     data = spec.load(spec.resolve(given), lambda source: None)
     for name in np.unique(data.record):
@@ -37,13 +39,14 @@ def test_streamed_inputs_are_those_of_training(records, causal):
         features = BeatFeatures(INPUTS, buffers, causal=causal)
         chosen = data.record == name
         trained = dict(zip(data.sample[chosen], np.flatnonzero(chosen), strict=True))
-        for peak, following in zip(peaks, [*peaks[1:], None], strict=True):
-            start = peak - WINDOW // 2
+        centres = qrs_centres(signal, peaks) if centre == "qrs" else peaks
+        for peak, middle, following in zip(peaks, centres, [*centres[1:], None], strict=True):
+            start = middle - WINDOW // 2
             if start < 0 or start + WINDOW > len(signal):
-                features.skip(peak)
+                features.skip(middle)
                 continue
             later = following if features.needs_next_peak else None
-            features.fill(signal[start : start + WINDOW], peak, later)
+            features.fill(signal[start : start + WINDOW], middle, later)
             index = trained.pop(peak)
             for key, buffer in buffers.items():
                 assert np.array_equal(buffer[0], data.inputs[key][index]), (name, peak, key)
