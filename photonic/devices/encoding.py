@@ -19,7 +19,16 @@ from photonic.units import field_ratio_from_db, power_ratio_from_db
 def field(x: Tensor, extinction_ratio_db: float) -> tuple[Tensor, Tensor]:
     """Quadratures of ``E = x + j·ε·√(1−x²)`` with ``ε = 10^(−ER/20)`` (derived)."""
     epsilon = field_ratio_from_db(-extinction_ratio_db)
-    return x, epsilon * (1.0 - x * x).clamp(min=0.0).sqrt()
+    return x, epsilon * _quadrature(x)
+
+
+def _quadrature(x: Tensor) -> Tensor:
+    """``√(1−x²)``; its slope at full scale, where it is infinite, counts as 0."""
+    power = (1.0 - x * x).clamp(min=0.0)
+    if not x.requires_grad:
+        return power.sqrt()
+    some = power > 0.0
+    return torch.where(some, torch.where(some, power, 1.0).sqrt(), 0.0)
 
 
 def intensity(u: Tensor, extinction_ratio_db: float) -> Tensor:
@@ -172,7 +181,7 @@ class InputOptics:
 
     def quadrature(self, x: Tensor) -> Tensor:
         """``√(1−x²)``, the field in the other quadrature per unit of ε."""
-        return (1.0 - x * x).clamp(min=0.0).sqrt()
+        return _quadrature(x)
 
     @property
     def epsilon(self) -> float:

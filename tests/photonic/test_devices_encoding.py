@@ -50,6 +50,16 @@ def test_a_field_of_finite_extinction_stays_on_the_unit_circle_of_its_modulator(
     assert torch.allclose(ideal, torch.ones_like(ideal))
 
 
+def test_full_scale_has_a_finite_slope_on_a_modulator_of_finite_extinction():
+    """A saturated tanh hands on exactly ±1, where ``√(1−x²)`` is infinitely steep."""
+    x = torch.tensor([-1.0, -0.6, 0.0, 1.0], requires_grad=True)
+    imaginary = field(x, 20.0)[1]
+    imaginary.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == pytest.approx([0.0, 0.1 * 0.6 / 0.8, 0.0, 0.0])
+    assert torch.equal(imaginary.detach(), field(x.detach(), 20.0)[1])
+
+
 @given(st.floats(0, 1), st.floats(3, 40))
 def test_an_intensity_gives_its_value_back(u, ratio_db):
     power = intensity(torch.tensor(u, dtype=torch.float64), ratio_db)
