@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
 
 from photonic.decision import Decision, softmax
 from photonic.files import atomic_write
@@ -18,21 +16,24 @@ from training.distill import TERMS
 from training.evaluate import headline, report
 from training.fit import Fit
 from training.loop import predict
-from training.plots import save
 from training.run import read_log
 
 _COLUMNS = ("stage", "epoch", "lr", "alpha", "beta", "gamma", "threshold")
 _FIGURES = ("loss", "f1", "macro_f1", "miss", "fpr", "auroc")
-_COLOURS = {"teacher": "#999999", "control": "#0072B2", "distilled": "#D55E00"}
 
 Model = tuple[Decision, dict[str, np.ndarray]]
 """A decision, and logits by subset."""
 
 
-def write_comparison(out: Path, fit: Fit) -> dict[str, Any]:
+def write_comparison(out: Path, fit: Fit, *, picture: bool = True) -> dict[str, Any]:
     """Write ``kd.csv`` and ``kd_roc.png``; returns the figures of every model by subset.
 
     The control began where the distilled student began and was trained as long, without a teacher.
+
+    Args:
+        out: the run directory.
+        fit: done.
+        picture: whether to draw ``kd_roc.png``.
     """
     models = _models(fit)
     index = _subsets(fit)
@@ -42,7 +43,10 @@ def write_comparison(out: Path, fit: Fit) -> dict[str, Any]:
             subset: headline(report(decision, softmax(values), fit.label[index[subset]]))
             for subset, values in logits.items()
         } | {"threshold": decision.threshold}
-    save(_roc(models, {s: fit.label[i] for s, i in index.items()}), out / "kd_roc.png")
+    if picture:
+        from training.plots import roc_of_models, save  # takes a second to import
+
+        save(roc_of_models(models, {s: fit.label[i] for s, i in index.items()}), out / "kd_roc.png")
     _write_csv(out / "kd.csv", read_log(out))
     state = fit.chosen[_number(fit, "distilled")].kd
     return {**figures, "gate_open": bool(state and state.enabled)}
@@ -82,26 +86,6 @@ def _number(fit: Fit, name: str) -> int:
 def _subsets(fit: Fit) -> dict[str, np.ndarray]:
     test = fit.problem.split.test
     return {"val": fit.validation, "test": test} if len(test) else {"val": fit.validation}
-
-
-def _roc(models: Mapping[str, Model], labels: Mapping[str, np.ndarray]) -> Figure:
-    figure = Figure(figsize=(5 * len(labels), 4.6))
-    figure.subplots_adjust(0.08, 0.12, 0.98, 0.92, wspace=0.18)
-    panels = figure.subplots(1, len(labels), squeeze=False)[0]
-    for axes, (subset, label) in zip(panels, labels.items(), strict=True):
-        for name, (decision, logits) in models.items():
-            probs = softmax(logits[subset])
-            values = report(decision, probs, label)
-            if values["auroc"] is None:
-                continue
-            x, y, _ = roc_curve(label > 0, 1.0 - probs[:, 0])
-            text = f"{name}, area {values['auroc']:.3f}"
-            axes.plot(x, y, color=_COLOURS[name], lw=1.5, label=text)
-            axes.plot(values["fpr"], 1 - values["miss"], "o", color=_COLOURS[name], mec="white")
-        axes.set(xlabel="false-positive rate", ylabel="sensitivity", title=subset)
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def _write_csv(file: Path, log: Sequence[Mapping[str, Any]]) -> None:

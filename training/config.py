@@ -102,7 +102,11 @@ class HardwareOptions(Section):
 
 
 class LoggingOptions(Section):
-    """Where the log goes besides ``train_log.jsonl``."""
+    """What a run leaves besides weights, log and figures as numbers."""
+
+    figures: bool = Field(
+        default=True, description="Draw curves, ROC, confusion and the other pictures of a run."
+    )
 
     logger: Literal["tensorboard"] | None = Field(
         default=None, description="Mirror the log for this tool, in the run directory."

@@ -20,7 +20,6 @@ from training.inspector.identity import split_hash
 from training.loop import predict
 from training.noise import has_noise
 from training.on_chips import score_on_chips
-from training.plots import write_figures
 from training.run import (
     load_run,
     read_log,
@@ -80,12 +79,14 @@ def finish(name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit) -> 
         if subset == "val" and data.split.folds:
             extra["fold"] = _fold_of(fit)
         save_predictions(out, subset, values, extra)
-    last = list(predictions)[-1]
-    page = _waveforms(data, data.subset(last))
-    write_figures(out, fit.decision, predictions, page, read_log(out))
+    if config.logging.figures:
+        from training.plots import write_figures  # takes a second to import
+
+        page = _waveforms(data, data.subset(list(predictions)[-1]))
+        write_figures(out, fit.decision, predictions, page, read_log(out))
     meta = _meta(name, config, data, fit, predictions)
     if fit.problem.teaching is not None:
-        meta["distillation"] = write_comparison(out, fit)
+        meta["distillation"] = write_comparison(out, fit, picture=config.logging.figures)
         with atomic_write(out / "teacher.safetensors") as temporary:
             temporary.write_bytes(fit.problem.teaching.file.read_bytes())
     sample = reference_sample(data, fit, seed=config.seed)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from photonic.decision import Decision
+from photonic.decision import Decision, softmax
 from photonic.files import atomic_write
 from training.evaluate import Predictions, report
 
@@ -19,6 +19,7 @@ from training.evaluate import Predictions, report
 COLOURS = {"train": "#999999", "val": "#0072B2", "test": "#D55E00"}
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 SUBSET_NAMES = {"train": "training", "val": "validation", "test": "generalisation"}
+MODEL_COLOURS = {"teacher": "#999999", "control": "#0072B2", "distilled": "#D55E00"}
 _LOG_NAME = {"train": "train", "val": "val", "test": "generalisation"}
 
 
@@ -248,3 +249,34 @@ def _style(axes: Axes, *, title: str, x: str = "", y: str = "") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.9", lw=0.6)
     axes.set_axisbelow(True)
+
+
+def roc_of_models(
+    models: Mapping[str, tuple[Decision, Mapping[str, np.ndarray]]],
+    labels: Mapping[str, np.ndarray],
+) -> Figure:
+    """ROC of teacher, control and distilled student, each with its decision, by subset.
+
+    Args:
+        models: a decision, and logits by subset.
+        labels: class indices by subset.
+    """
+    figure = Figure(figsize=(5 * len(labels), 4.6))
+    figure.subplots_adjust(0.08, 0.12, 0.98, 0.92, wspace=0.18)
+    panels = figure.subplots(1, len(labels), squeeze=False)[0]
+    for axes, (subset, label) in zip(panels, labels.items(), strict=True):
+        for name, (decision, logits) in models.items():
+            probs = softmax(logits[subset])
+            values = report(decision, probs, label)
+            if values["auroc"] is None:
+                continue
+            x, y, _ = roc_curve(label > 0, 1.0 - probs[:, 0])
+            text = f"{name}, area {values['auroc']:.3f}"
+            axes.plot(x, y, color=MODEL_COLOURS[name], lw=1.5, label=text)
+            axes.plot(
+                values["fpr"], 1 - values["miss"], "o", color=MODEL_COLOURS[name], mec="white"
+            )
+        axes.set(xlabel="false-positive rate", ylabel="sensitivity", title=subset)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -87,12 +87,30 @@ def ecg_options(tmp_path_factory):
         "max_epochs": 2,
         "min_epochs": 1,
         "batch_size": 32,
+        "figures": False,
     }
 
 
 @pytest.fixture(scope="session")
+def typed():
+    """``typed(options)``: options as they are typed on the command line."""
+
+    def arguments(options):
+        words = []
+        for name, value in options.items():
+            if value is False:
+                words.append(f"--no-{name}")
+            else:
+                text = ",".join(value) if isinstance(value, list | tuple) else str(value)
+                words += [f"--{name}", text]
+        return words
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
 def ecg_run(ecg_options, tmp_path_factory):
-    """A finished run directory; copy it before changing it."""
+    """A finished run directory with its figures; copy it before changing it."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    train("ecg", workload("ecg").resolve(ecg_options), out)
+    train("ecg", workload("ecg").resolve({**ecg_options, "figures": True}), out)
     return out

@@ -126,7 +126,7 @@ def kd_options(ecg_options):
 @pytest.fixture(scope="module")
 def kd_run(kd_options, tmp_path_factory):
     out = tmp_path_factory.mktemp("kd") / "run"
-    return train("ecg", workload("ecg").resolve(kd_options), out)
+    return train("ecg", workload("ecg").resolve({**kd_options, "figures": True}), out)
 
 
 def test_a_distilled_run_keeps_teacher_control_and_figures(kd_run):

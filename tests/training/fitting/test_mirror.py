@@ -73,15 +73,14 @@ def test_without_a_logger_there_is_none(ecg_run):
 
 
 def test_a_missing_package_is_named_before_anything_is_written(
-    ecg_options, tmp_path, capsys, monkeypatch
+    ecg_options, typed, tmp_path, capsys, monkeypatch
 ):
     def missing():
         raise ModuleNotFoundError("No module named 'tensorboard'", name="tensorboard")
 
     monkeypatch.setattr("training.mirror._writer_type", missing)
-    options = [part for n, v in ecg_options.items() for part in (f"--{n}", str(v))]
     out = tmp_path / "run"
-    arguments = ["train", "ecg", *options, "--logger", "tensorboard", "--out", str(out)]
+    arguments = ["train", "ecg", *typed(ecg_options), "--logger", "tensorboard", "--out", str(out)]
     assert photonic(arguments) == 2
     assert "photonic-deploy[tensorboard]" in capsys.readouterr().err
     assert not out.exists()

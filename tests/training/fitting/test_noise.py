@@ -159,14 +159,15 @@ def test_a_profile_of_noise_alone_is_trained_on_and_one_of_nothing_is_refused(tm
         stages_of(config(profile="ideal"))
 
 
-def test_a_run_on_noise_says_what_fresh_chips_score_and_resumes(ecg_options, tmp_path, capsys):
+def test_a_run_on_noise_says_what_fresh_chips_score_and_resumes(
+    ecg_options, typed, tmp_path, capsys
+):
     options = {
         **ecg_options, "max_epochs": 1, "profile": "lab_ecg_5bit", "qat_epochs": 2,
         "weight_noise": 0.05, "activation_noise": 0.05,
     }  # fmt: skip
     whole = tmp_path / "whole"
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    assert run(["train", "ecg", *arguments, "--out", str(whole)]) == 0
+    assert run(["train", "ecg", *typed(options), "--out", str(whole)]) == 0
     assert "50 fresh chips of lab_ecg_5bit" in capsys.readouterr().out
     chips = load_run(whole).meta["chips"]
     assert 0.0 <= chips["p05"] <= chips["p50"] <= chips["p95"] <= 1.0

@@ -14,11 +14,6 @@ from photonic.errors import ConfigError
 from training.run import load_run
 from training.workloads import workload
 
-
-def arguments(options):
-    return [part for name, value in options.items() for part in (f"--{name}", str(value))]
-
-
 # Every option that the specification names, with a value that is not the default.
 NAMED = {
     # Class weights, samplers, losses.
@@ -139,9 +134,9 @@ def test_the_resolved_configuration_given_back_makes_the_same_weights(ecg_run, t
     assert (out / name).read_bytes() == (ecg_run / name).read_bytes()
 
 
-def test_counts_are_said_before_training_and_figures_after(ecg_options, tmp_path, capsys):
+def test_counts_are_said_before_training_and_figures_after(ecg_options, typed, tmp_path, capsys):
     options = {**ecg_options, "max_epochs": 1, "labels": "aami-4"}
-    assert run(["train", "ecg", *arguments(options), "--out", str(tmp_path / "run")]) == 0
+    assert run(["train", "ecg", *typed(options), "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "samples to train, validate and test on" in said
     assert "expected batch mix" in said
@@ -158,9 +153,11 @@ def test_counts_are_said_before_training_and_figures_after(ecg_options, tmp_path
         (["--loss_type", "bce"], "does not fit the task"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(ecg_options, tmp_path, capsys, extra, message):
+def test_bad_input_is_one_line_and_writes_nothing(
+    ecg_options, typed, tmp_path, capsys, extra, message
+):
     out = tmp_path / "run"
-    assert run(["train", "ecg", *arguments(ecg_options), *extra, "--out", str(out)]) == 2
+    assert run(["train", "ecg", *typed(ecg_options), *extra, "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1

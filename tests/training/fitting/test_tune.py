@@ -184,15 +184,6 @@ def test_ends_of_a_range_and_doubled_options_are_checked_before_anything_runs(se
         check_search(blended)
 
 
-def arguments(given, *more):
-    options = [
-        part
-        for name, value in given.items()
-        for part in (f"--{name}", ",".join(value) if isinstance(value, list) else str(value))
-    ]
-    return ["tune", "ecg", *options, *more]
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -203,20 +194,20 @@ def arguments(given, *more):
         (["--lr", "0.1"], "given and searched"),
     ],
 )
-def test_bad_input_is_one_line(given, tmp_path, capsys, more, message):
+def test_bad_input_is_one_line(given, typed, tmp_path, capsys, more, message):
     kept = {name: value for name, value in given.items() if name != "batch_size"}
-    assert run(arguments(kept, "--out", str(tmp_path / "out"), *more)) == 2
+    assert run(["tune", "ecg", *typed(kept), "--out", str(tmp_path / "out"), *more]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1
 
 
-def test_the_command_searches_writes_and_continues(search, tmp_path, capsys):
+def test_the_command_searches_writes_and_continues(search, typed, tmp_path, capsys):
     file = tmp_path / "space.toml"
     file.write_text("[space]\nlr = {low = 1e-3, high = 1e-2, log = true}\n")
     more = ["--space", str(file), "--out", str(tmp_path / "out"), "--batch-size", "32", "--json"]
     for trials in (1, 2):
-        assert run(arguments(search.given, *more, "--trials", str(trials))) == 0
+        assert run(["tune", "ecg", *typed(search.given), *more, "--trials", str(trials)]) == 0
         document = json.loads(capsys.readouterr().out)
         assert document["trials"] == {"complete": trials}
         assert (tmp_path / "out" / "best.toml").is_file()
@@ -225,15 +216,17 @@ def test_the_command_searches_writes_and_continues(search, tmp_path, capsys):
     assert run([*config, "--trials", "2", "--data", str(search.given["data"])]) == 0
 
 
-def test_without_optuna_the_command_says_what_to_install(search, tmp_path, capsys, monkeypatch):
+def test_without_optuna_the_command_says_what_to_install(
+    search, typed, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "training.tune")
-    assert run(arguments(search.given, "--out", str(tmp_path / "out"))) == 2
+    assert run(["tune", "ecg", *typed(search.given), "--out", str(tmp_path / "out")]) == 2
     assert "photonic-deploy[tune]" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_two_workers_share_a_study(search, tmp_path):
+def test_two_workers_share_a_study(search, typed, tmp_path):
     command = [sys.executable, "-m", "photonic.cli.main"]
     file = tmp_path / "space.toml"
     file.write_text("[space]\nlr = {low = 1e-3, high = 1e-2, log = true}\n")
@@ -248,7 +241,9 @@ def test_two_workers_share_a_study(search, tmp_path):
     ]
     workers = [
         subprocess.Popen(
-            [*command, *arguments(search.given, *more)], stdout=subprocess.PIPE, text=True
+            [*command, "tune", "ecg", *typed(search.given), *more],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]

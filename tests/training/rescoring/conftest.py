@@ -39,6 +39,7 @@ def make_run(tmp_path_factory, six_minutes) -> Callable[..., Run]:
                 "min_epochs": 1,
                 "batch_size": 256,
                 "lr": 0.02,
+                "figures": False,
                 **options,
             }
             out = tmp_path_factory.mktemp("run") / "run"
@@ -66,6 +67,7 @@ def ecg_options(ecg_records):
         "max_epochs": 2,
         "min_epochs": 1,
         "batch_size": 32,
+        "figures": False,
     }
 
 
