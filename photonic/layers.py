@@ -11,6 +11,8 @@ separate layer for it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -19,6 +21,7 @@ from torch.nn import functional
 
 from photonic.errors import ConfigError
 from photonic.program import ActivationKind, Layer
+from photonic.quantize import Quantizer
 
 MAX_GAIN = 8.0
 
@@ -38,6 +41,38 @@ class Core(Protocol):
         """``gain · (weight·x + bias)`` as the ADC and the digital sum give it."""
         ...
 
+    def overflow(self, x: Tensor, weight: Tensor, gain: Tensor) -> Tensor | None:
+        """How far the product leaves the ADC's range (:func:`mean_overflow`); None without one."""
+        ...
+
+    def coded(self, weight: Tensor, bias: Tensor, gain: Tensor) -> CodedLayer | None:
+        """The layer in codes, for whoever wants :meth:`product` and more in one pass.
+
+        None where a product is not just that; the core is then left as it was.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodedLayer:
+    """A layer between DAC and ADC, in codes: ``round(matrix · x + noise) + bias``.
+
+    Attributes:
+        matrix: ADC codes per DAC code, ``(chips, out, in)``; each chip has an equal run of the
+            batch, the last one the rest.
+        bias: whole ADC codes ``(out,)``, added behind the ADC.
+        dac: grid of the inputs.
+        adc: grid of the results.
+        noise: noise at the ADC for ``n`` samples of each output, ``(chips, at least out, n)``, new
+            with every call; None without.
+    """
+
+    matrix: Tensor
+    bias: Tensor
+    dac: Quantizer
+    adc: Quantizer
+    noise: Callable[[int], Tensor] | None = None
+
 
 class ExactCore(nn.Module):
     """Plain float arithmetic: the float model."""
@@ -53,6 +88,33 @@ class ExactCore(nn.Module):
     def product(self, x: Tensor, weight: Tensor, bias: Tensor, gain: Tensor) -> Tensor:
         """``gain · (weight·x + bias)``; the gain goes to the small operand."""
         return functional.linear(x, gain * weight, gain * bias)
+
+    def overflow(self, x: Tensor, weight: Tensor, gain: Tensor) -> Tensor | None:
+        """None: floats have no range to leave."""
+        return None
+
+    def coded(self, weight: Tensor, bias: Tensor, gain: Tensor) -> CodedLayer | None:
+        """None: floats are no codes."""
+        return None
+
+
+def mean_overflow(x: Tensor, weight: Tensor, gain: Tensor, adc: Quantizer, cols: int) -> Tensor:
+    """Mean square by which ADC samples exceed the range, over the square of the full scale.
+
+    Args:
+        x: inputs of the product ``(..., in)``.
+        weight: ``(out, in)``.
+        gain: in front of the ADC.
+        adc: its grid.
+        cols: inputs of one tile; every tile has a conversion of its own.
+    """
+    limit = adc.values(adc.max_code)
+    samples = [
+        functional.linear(part, gain * columns)
+        for part, columns in zip(x.split(cols, -1), weight.split(cols, -1), strict=True)
+    ]
+    excess = (torch.stack(samples).abs() - limit).clamp(min=0.0) / adc.full_scale
+    return excess.square().mean()
 
 
 class ConstrainedLinear(nn.Module):

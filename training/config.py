@@ -77,6 +77,12 @@ class HardwareOptions(Section):
     )
     qat_epochs: int = Field(default=15, ge=1, description="Epochs of fine-tuning, at the end.")
     qat_lr: float = Field(default=1e-3, gt=0, le=1, description="Learning rate of those epochs.")
+    overflow_weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=1000,
+        description="Weight in the loss of outputs beyond the ADC's range, while fine-tuning.",
+    )
     noise: bool = Field(
         default=True,
         description="Fine-tune on fresh chips of the profile every step, not with its bits alone.",

@@ -257,6 +257,8 @@ class Fit:
         }
         if learner.disturbance is not None:
             record["noise_strength"] = learner.disturbance.noise.strength
+        if stats[0].adc_overflow is not None:
+            record["adc_overflow"] = stats[0].adc_overflow
         if unseen is not None:
             record["generalisation"] = scores_to_dict(decision, unseen)
         return record
@@ -331,7 +333,12 @@ class Fit:
         for k, (learner, weights) in enumerate(zip(self.learners, self.best, strict=True)):
             part = self._stream(k) * len(problem.stages) + number
             seed = stream_seed(problem.seed, NOISE, part)
-            learner.enter(stage.core(), stage.noise, noise_seed=seed)
+            learner.enter(
+                stage.core(),
+                stage.noise,
+                noise_seed=seed,
+                overflow_weight=stage.overflow_weight,
+            )
             learner.restart(weights)
         self.progress = Progress(
             plateau=Plateau(lr=self.stage.lr),

@@ -7,7 +7,7 @@ elsewhere and handed in as an :class:`EpochPlan`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -87,11 +87,16 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochStats:
-    """Mean training loss and its terms, and the root mean square gradient norm of every module."""
+    """Mean training loss and its terms, and the root mean square gradient norm of every module.
+
+    ``adc_overflow`` is the mean overflow of the core's ADC, where it has one; ``loss`` is without
+    its penalty.
+    """
 
     loss: float
     grad_norms: Mapping[str, float] = field(default_factory=dict)
     loss_terms: Mapping[str, float] = field(default_factory=dict)
+    adc_overflow: float | None = None
 
 
 class Learner:
@@ -135,10 +140,26 @@ class Learner:
         self.average = self.parameters.value.detach().clone()
         self.optimizer = Adam(self.parameters.value.data, options)
         self.disturbance: Disturbance | None = None
+        self.overflow_weight = 0.0
 
-    def enter(self, core: Core, noise: NoisePlan | None = None, *, noise_seed: int = 0) -> None:
-        """Work on another core from now on, disturbed while training where there is a plan."""
+    def enter(
+        self,
+        core: Core,
+        noise: NoisePlan | None = None,
+        *,
+        noise_seed: int = 0,
+        overflow_weight: float = 0.0,
+    ) -> None:
+        """Work on another core from now on, disturbed while training where there is a plan.
+
+        Args:
+            core: what products go through.
+            noise: what disturbs them.
+            noise_seed: its seed.
+            overflow_weight: weight in the loss of what leaves the range of the core's ADC.
+        """
         self.student.core, self.student.injection, self.disturbance = core, None, None
+        self.student.overflow, self.overflow_weight = None, overflow_weight
         if noise is not None:
             self.disturbance = noise.disturb(
                 self.student, seed=noise_seed, steps_per_epoch=self.steps, on=self.index.device
@@ -161,12 +182,18 @@ class Learner:
         parameters = self.parameters
         total = torch.zeros((), device=label.device)
         squares = torch.zeros_like(parameters.value)
+        overflows: list[Tensor] = []
         self.student.train()
         for batch, lr in zip(batches, rates.tolist(), strict=True):
             parameters.zero_grad()
             logits, features = self.student(self.inputs(batch), parameters.of_module)
             loss = self.objective(logits, features, batch, weights, plan)
-            loss.backward()
+            overflow = self.student.overflow
+            if overflow is None:
+                loss.backward()
+            else:
+                overflows.append(overflow.detach())
+                (loss + self.overflow_weight * overflow).backward()
             with torch.no_grad():
                 squares.addcmul_(parameters.grad, parameters.grad)
                 total += loss.detach()
@@ -177,7 +204,10 @@ class Learner:
             if self.disturbance is not None:
                 self.disturbance.advance()
             advance(1)
-        return self.stats(total, squares)
+        return replace(
+            self.stats(total, squares),
+            adc_overflow=float(torch.stack(overflows).mean()) if overflows else None,
+        )
 
     def stats(self, total: Tensor, squares: Tensor) -> EpochStats:
         """What an epoch came to: its summed loss, and the summed squares of its gradients."""

@@ -53,6 +53,7 @@ class Stage:
         teaches: whether the teacher's terms are in the loss.
         by_miss: choose the epoch by miss + 0.35·FPR, as distillation and its control do.
         noise: what disturbs training; epochs of its warm-up are never chosen.
+        overflow_weight: weight in the loss of what leaves the range of the core's ADC.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Stage:
     teaches: bool = False
     by_miss: bool = False
     noise: NoisePlan | None = None
+    overflow_weight: float = 0.0
 
     @property
     def first_choice(self) -> int:

@@ -10,12 +10,15 @@ rounding per converter. Gradients pass straight through roundings and stop where
 
 from __future__ import annotations
 
+import math
+
 import torch
 from brevitas.core.quant import IntQuant
 from torch import Tensor, nn
 from torch.nn import functional
 
 from photonic.errors import ConfigError
+from photonic.layers import CodedLayer, mean_overflow
 from photonic.profile import Converters, HardwareProfile
 from photonic.quantize import Quantizer, exact_product_bits
 
@@ -87,6 +90,22 @@ class BrevitasCore(nn.Module):
         ]
         total = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
         return (total + self.digital(gain.double() * bias.double()).to(dtype)).to(x.dtype)
+
+    def overflow(self, x: Tensor, weight: Tensor, gain: Tensor) -> Tensor:
+        """How far the product leaves the ADC's range."""
+        return mean_overflow(x, weight, gain, self.converters.adc, self.converters.cols)
+
+    def coded(self, weight: Tensor, bias: Tensor, gain: Tensor) -> CodedLayer | None:
+        """The layer in codes, where float32 holds every sum of them exactly."""
+        c = self.converters
+        steps = (c.dac.step, c.weight.step, c.adc.step)
+        exact = self._exact_dtype() is torch.float32 and all(math.frexp(s)[0] == 0.5 for s in steps)
+        if not exact or weight.shape[1] > c.cols:
+            return None
+        gain = round_gain(gain, c.gain_bits)
+        matrix = gain * self.weight(weight) * (c.dac.step / c.adc.step)
+        offset = self.digital(gain.double() * bias.double()).float() / c.adc.step
+        return CodedLayer(matrix=matrix[None], bias=offset, dac=c.dac, adc=c.adc)
 
     def _exact_dtype(self) -> torch.dtype:
         c = self.converters

@@ -165,4 +165,5 @@ def _on_hardware(profile: HardwareProfile, options: HardwareOptions, device: str
         max_epochs=options.qat_epochs,
         min_epochs=options.qat_epochs,
         noise=noise,
+        overflow_weight=options.overflow_weight,
     )

@@ -88,6 +88,15 @@ class Readout:
         )
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether what is converted is the product and noise that does not depend on it."""
+        stage = self.profile.input
+        input_noise = stage.noise_sigma or stage.snr_db is not None
+        return self.optics.is_linear and not (
+            input_noise or self.digital_difference or self.receiver.depends_on_signal
+        )
+
+    @cached_property
     def digital_difference(self) -> bool:
         """Whether what an intensity encoding subtracts is converted before it is subtracted."""
         stage = self.profile.input

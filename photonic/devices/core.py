@@ -8,7 +8,9 @@ gradient passes straight through programming and rounding to the wanted weights 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property, partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,11 +18,11 @@ from torch.nn import functional
 from photonic.devices.base import Errors, Transfer, device_for
 from photonic.devices.converters import Readout
 from photonic.devices.fake_quant import fake_quantize
-from photonic.devices.layer_optics import prepare
+from photonic.devices.layer_optics import LayerOptics, prepare
 from photonic.devices.read_noise import ReadNoise, TrainingNoise
-from photonic.devices.readout import products
+from photonic.devices.readout import column_noise, products
 from photonic.errors import ConfigError
-from photonic.layers import Core
+from photonic.layers import CodedLayer, Core, mean_overflow
 from photonic.profile import HardwareProfile
 from photonic.quantize import round_mantissa
 
@@ -92,31 +94,71 @@ class DeviceCore(nn.Module):
         """``gain · (W·x + b)`` of ``x (batch, tokens, channels)`` on this step's chips."""
         if self.answers is not None and not self.training:
             return self.answers.product(x, weight, bias, gain)
-        readout, core = self.readout, self.profile.core
-        out, fan_in = weight.shape
-        down, across = -(-out // core.rows), -(-fan_in // core.cols)
-        missing = across * core.cols - fan_in
-        padded = functional.pad(weight, (0, missing, 0, down * core.rows - out))
-        tiles = padded.unflatten(0, (down, core.rows)).unflatten(2, (across, core.cols))
-        wanted = tiles.transpose(1, 2).flatten(0, 1)
-        chips = self.num_chips if self.training else 1
-        if readout.adc is not None:
-            rounded = round_mantissa(float(gain.detach()), self.profile.output.gain_bits)
-            gain = gain + (rounded - gain.detach())
-        layer = prepare(
-            readout,
-            self._transfer(wanted, chips),
-            (down, across),
-            gain,
-            dtype=x.dtype,
-        )
-        beats = x.shape[0]
+        readout, out, beats = self.readout, len(weight), x.shape[0]
+        gain = self._stored(gain)
+        layer = self._programmed(weight, gain, x.dtype)
+        missing = len(layer.columns) * layer.cols - weight.shape[1]
+        chips = self._chips
         spare = -beats % chips
         light = functional.pad(x, (0, missing, 0, 0, 0, spare)) / readout.x_unit
         light = light.unflatten(0, (chips, -1)).transpose(1, 3)
         sums = products(readout, layer, light, self._read_noise()) * readout.y_unit
         results = sums[:, :out].transpose(1, 3).flatten(0, 1)[:beats]
         return results + self.regrid(gain * bias)
+
+    def overflow(self, x: Tensor, weight: Tensor, gain: Tensor) -> Tensor | None:
+        """How far the product leaves the ADC's range, on a chip without errors or noise."""
+        adc = self.readout.adc
+        return None if adc is None else mean_overflow(x, weight, gain, adc, self.profile.core.cols)
+
+    def coded(self, weight: Tensor, bias: Tensor, gain: Tensor) -> CodedLayer | None:
+        """The layer in codes on this step's chips, where only noise stands beside the product."""
+        if self.answers is not None and not self.training:
+            return self.answers.coded(weight, bias, gain)
+        (out, fan_in), dac, adc = weight.shape, self.readout.dac, self.readout.adc
+        if dac is None or adc is None or fan_in > self.profile.core.cols or not self._is_plain:
+            return None
+        gain = self._stored(gain)
+        column = self._programmed(weight, gain, torch.float32).columns[0]
+        noise = self._read_noise()
+        return CodedLayer(
+            matrix=column.matrix[:, :out, :fan_in],
+            bias=self.regrid(gain * bias) / adc.step,
+            dac=dac,
+            adc=adc,
+            noise=None if noise is None else partial(column_noise, column, noise, weight),
+        )
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether a conversion is ``matrix · x`` and noise of one size, whatever is programmed."""
+        if not self.readout.is_plain:
+            return False
+        core = self.profile.core
+        settings = self.device.compile(np.full((1, core.rows, core.cols), 0.25))
+        errors = self.device.static_errors(self.seed, range(1), 1)
+        transfer = self.device.transfer(settings, errors)
+        return transfer.quadrature is None and transfer.offset is None
+
+    @property
+    def _chips(self) -> int:
+        return self.num_chips if self.training else 1
+
+    def _stored(self, gain: Tensor) -> Tensor:
+        """The gain as the amplifier has it, if there is one in front of an ADC."""
+        if self.readout.adc is None:
+            return gain
+        rounded = round_mantissa(float(gain.detach()), self.profile.output.gain_bits)
+        return gain + (rounded - gain.detach())
+
+    def _programmed(self, weight: Tensor, gain: Tensor, dtype: torch.dtype) -> LayerOptics:
+        """The layer on this step's next blocks."""
+        core, (out, fan_in) = self.profile.core, weight.shape
+        down, across = -(-out // core.rows), -(-fan_in // core.cols)
+        padded = functional.pad(weight, (0, across * core.cols - fan_in, 0, down * core.rows - out))
+        tiles = padded.unflatten(0, (down, core.rows)).unflatten(2, (across, core.cols))
+        transfer = self._transfer(tiles.transpose(1, 2).flatten(0, 1), self._chips)
+        return prepare(self.readout, transfer, (down, across), gain, dtype=dtype)
 
     def _transfer(self, wanted: Tensor, chips: int) -> Transfer:
         """The blocks as the step's chips realise them, with a gradient to the wanted ones."""

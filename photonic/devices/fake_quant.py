@@ -32,7 +32,7 @@ class _RoundToCodes(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:  # type: ignore[override]
         (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
         low, high = ctx.bounds  # type: ignore[attr-defined]
-        return grad * ((x >= low) & (x <= high)), None, None
+        return grad * ((x >= low - 0.5) & (x <= high + 0.5)), None, None
 
 
 def round_to_codes(x: Tensor, quantizer: Quantizer | None, *, clip: bool = True) -> Tensor:

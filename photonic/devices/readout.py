@@ -110,19 +110,25 @@ def _detected(
     if noise is None:
         y = _matmul(column.matrix, features)
         return y if layer.scale == 1.0 else y * layer.scale
-    shape = (column.matrix.shape[0], column.matrix.shape[1], x.shape[-1])
     if not readout.receiver.depends_on_signal:
-        if isinstance(column.sigma, float):
-            if not column.sigma:
-                return _matmul(column.matrix, features)
-            return _matmul(column.matrix, features, noise.normal(shape, column.sigma, x))
-        return _matmul(column.matrix, features, noise.normal(shape, 1.0, x) * column.sigma)
+        if isinstance(column.sigma, float) and not column.sigma:
+            return _matmul(column.matrix, features)
+        return _matmul(column.matrix, features, column_noise(column, noise, x, x.shape[-1]))
+    shape = (column.matrix.shape[0], column.matrix.shape[1], x.shape[-1])
     y = _matmul(column.matrix, features)
     variance = readout.receiver.relative * y.detach() ** 2 + column.sigma**2
     if column.variance is not None:
         light, squares = readout.optics.powers(x.detach() * (readout.x_unit / _full_scale(readout)))
         variance = variance + _matmul(column.variance, torch.cat([light, squares], dim=-2))
     return y + noise.normal(shape, 1.0, x) * variance.sqrt()
+
+
+def column_noise(column: Column, noise: ReadNoise, like: Tensor, samples: int) -> Tensor:
+    """Noise that does not depend on the signal, ``(K, D·rows, samples)``."""
+    shape = (column.matrix.shape[0], column.matrix.shape[1], samples)
+    if isinstance(column.sigma, float):
+        return noise.normal(shape, column.sigma, like)
+    return noise.normal(shape, 1.0, like) * column.sigma
 
 
 def _full_scale(readout: Readout) -> float:

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from photonic.errors import ConfigError
 from photonic.execute import execute, grids
-from photonic.layers import ConstrainedLinear, Core, ExactCore, TensorShape, activate
+from photonic.layers import CodedLayer, ConstrainedLinear, Core, ExactCore, TensorShape, activate
 from photonic.program import Activation, Input, Linear, Mean, Program, Step
+from photonic.students.coded import can_be_coded, coded_patches
 from photonic.students.fused import AffineMaps, find_chains
 from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
@@ -23,7 +24,9 @@ class Student(nn.Module):
     """A program of constrained layers, run on torch tensors by the common interpreter.
 
     Swapping :attr:`core` swaps what the hardware does to every product (nothing, bits, noise) and
-    leaves the parameters alone. On the exact core, :attr:`injection` disturbs training.
+    leaves the parameters alone. On the exact core, :attr:`injection` disturbs training. A training
+    pass on a core with an ADC leaves in :attr:`overflow` how far the products that no tanh bounds
+    left its range, summed over their layers.
 
     Args:
         inputs: inputs of the program.
@@ -56,6 +59,9 @@ class Student(nn.Module):
         self.generator: torch.Generator | None = None
         self.generators: tuple[torch.Generator, ...] = ()
         self.injection: Injection | Injections | None = None
+        self.overflow: Tensor | None = None
+        squashed = {s.source for s in steps if isinstance(s, Activation) and s.kind == "tanh"}
+        self.unsquashed = {s.out for s in steps if isinstance(s, Linear)} - squashed
         self.dropout = dropout
         self.dropout_before = dropout_before
         self.program()  # refuses a malformed program before the first batch
@@ -84,7 +90,7 @@ class Student(nn.Module):
         elif self.disturbing is not None:
             raise ConfigError("injected noise is for the exact core: give the core its own noise")
         else:
-            values = execute(named, self.steps, _StudentArithmetic(self))
+            values = self._values_on_core(named)
         return values[self.output][..., 0, :], values[self.features][..., 0, :]
 
     def raw(self) -> Tensor:
@@ -105,6 +111,28 @@ class Student(nn.Module):
                     means = chained[chain.out]
                     chained[chain.out] = injection.activation(means, chain.mean_size)
         return execute(named | chained, self.rest, _ExactArithmetic(self, affine))
+
+    def _values_on_core(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Every value on another core; those inside chains not, where they are done in one pass."""
+        arithmetic = _StudentArithmetic(self)
+        chained = self._coded_chains(named)
+        steps = self.rest if chained else self.steps
+        values = execute(named | chained, steps, arithmetic)
+        self.overflow = arithmetic.overflow
+        return values
+
+    def _coded_chains(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tokens of the chains (see ``students.coded``); none where one of them cannot be coded."""
+        if not all(can_be_coded(chains, named[chains[0].source]) for chains in self.chains):
+            return {}
+        layers: dict[str, CodedLayer] = {}
+        for chain in (chain for chains in self.chains for chain in chains):
+            layer = self.core.coded(*self.used(chain.layer))
+            if layer is None:
+                return {}
+            layers[chain.layer] = layer
+        parts = [coded_patches(c, named[c[0].source], layers) for c in self.chains]
+        return {name: tokens for part in parts for name, tokens in part.items()}
 
     @property
     def disturbing(self) -> Injection | Injections | None:
@@ -137,6 +165,12 @@ class Student(nn.Module):
         several.injection = Injections(injections) if injections else None
         return several
 
+    def used(self, layer: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Weight, bias and gain of a layer, as a chip holds them."""
+        module = self.layers[layer]
+        assert isinstance(module, ConstrainedLinear)
+        return module.values()
+
     def named_layers(self) -> Iterator[tuple[str, ConstrainedLinear]]:
         """The learned layers by name."""
         for name, layer in self.layers.items():
@@ -153,13 +187,22 @@ class Student(nn.Module):
 class _StudentArithmetic(TensorShape):
     def __init__(self, student: Student) -> None:
         self.student = student
+        self.overflow: Tensor | None = None
 
     def encode(self, x: Tensor) -> Tensor:
         return self.student.core.encode(x)
 
     def linear(self, step: Linear, x: Tensor) -> Tensor:
         student = self.student
-        return student.layers[step.layer](student.drop(step.layer, x), student.core)
+        x = student.drop(step.layer, x)
+        weight, bias, gain = student.used(step.layer)
+        if student.training and step.out in student.unsquashed:
+            self._add(student.core.overflow(x, weight, gain))
+        return student.core.product(x, weight, bias, gain)
+
+    def _add(self, overflow: Tensor | None) -> None:
+        if overflow is not None:
+            self.overflow = overflow if self.overflow is None else self.overflow + overflow
 
     def activation(self, step: Activation, x: Tensor) -> Tensor:
         y = activate(step.kind, x)

@@ -72,6 +72,7 @@ def _chain_to(
         start=window.start,
         size=patch.size,
         stride=patch.stride,
+        num_tokens=(window.stop - window.start - patch.size) // patch.stride + 1,
         num_means=len(step.ranges),
         mean_size=step.ranges[0][1],
     )

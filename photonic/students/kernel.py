@@ -51,24 +51,27 @@ def _tanh(x):  # noqa: ANN001, ANN202
     return x * p / q
 
 
-def _compiled(*signature: numba.types.Type) -> Callable[[Callable], Callable[..., None]]:
+def compiled(
+    *signature: numba.types.Type, fastmath: bool | set[str] = True
+) -> Callable[[Callable], Callable[..., None]]:
     """Compile for these types at once; kept on disk for the next process where there is a place."""
+    options = {**_FAST, "fastmath": fastmath}
 
-    def compiled(function: Callable) -> Callable[..., None]:
+    def compile_now(function: Callable) -> Callable[..., None]:
         typed = numba.void(*signature)
         try:
-            return numba.njit(typed, cache=True, **_FAST)(function)
+            return numba.njit(typed, cache=True, **options)(function)
         except RuntimeError:  # numba finds no folder that it may write to
-            return numba.njit(typed, **_FAST)(function)
+            return numba.njit(typed, **options)(function)
 
-    return compiled
+    return compile_now
 
 
 _rows, _matrix, _vector = numba.float32[:, ::1], numba.float32[:, :], numba.float32[:]
 _size, _tokens, _slopes = numba.int64, numba.float32[:, :, :], numba.float32[:, :, :, ::1]
 
 
-@_compiled(_rows, _matrix, _vector, _size, _size, _tokens)
+@compiled(_rows, _matrix, _vector, _size, _size, _tokens)
 def tanh_means(x, weight, bias, start, mean_size, means):  # noqa: ANN001, ANN201
     """Write means of ``tanh(weight · x[t:t + 4] + bias)`` over runs of ``mean_size`` tokens.
 
@@ -92,7 +95,7 @@ def tanh_means(x, weight, bias, start, mean_size, means):  # noqa: ANN001, ANN20
                 means[row, token, out] = total / _real(mean_size)
 
 
-@_compiled(_rows, _matrix, _vector, _size, _size, _tokens, _slopes)
+@compiled(_rows, _matrix, _vector, _size, _size, _tokens, _slopes)
 def tanh_means_and_slopes(  # noqa: ANN201
     x, weight, bias, start, mean_size, means, slopes  # noqa: ANN001
 ):  # fmt: skip

@@ -14,7 +14,9 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from types import ModuleType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -34,6 +36,7 @@ class Chain:
     start: int
     size: int
     stride: int
+    num_tokens: int
     num_means: int
     mean_size: int
 
@@ -98,7 +101,7 @@ def _computed(
 
     The compiled kernel where it applies, else torch.
     """
-    kernel = _kernel() if _fits_kernel(chains, x) else None
+    kernel = compiled_kernel() if fits_kernel(chains, x) else None
     pairs = zip(chains, maps[::2], maps[1::2], strict=True)
     if kernel is not None:
         return [_with_kernel(kernel, *chained, x, slopes=slopes) for chained in pairs]
@@ -106,7 +109,8 @@ def _computed(
     return [_with_torch(*chained, patches, slopes=slopes) for chained in pairs]
 
 
-def _fits_kernel(chains: tuple[Chain, ...], x: Tensor) -> bool:
+def fits_kernel(chains: tuple[Chain, ...], x: Tensor) -> bool:
+    """Whether a compiled kernel does these chains of ``x``."""
     first = chains[0]
     return (
         x.device.type == "cpu"
@@ -117,13 +121,11 @@ def _fits_kernel(chains: tuple[Chain, ...], x: Tensor) -> bool:
 
 
 @cache
-def _kernel() -> ModuleType | None:
-    """The compiled kernel, loaded when it is first needed; None where numba is not installed."""
+def compiled_kernel(name: Literal["kernel", "coded_kernel"] = "kernel") -> ModuleType | None:
+    """A compiled kernel, loaded when it is first needed; None where numba is not installed."""
     if importlib.util.find_spec("numba") is None:
         return None
-    from photonic.students import kernel  # takes half a second to import
-
-    return kernel
+    return import_module(f"photonic.students.{name}")  # takes half a second
 
 
 def _with_kernel(

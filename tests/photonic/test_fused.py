@@ -103,10 +103,10 @@ def test_gradients_of_pooled_patches(kind, channels, stride):
 
 
 CHAINS = {
-    "P": {"start": 6, "num_means": 2, "mean_size": 58},
-    "QRS": {"start": 126, "num_means": 3, "mean_size": 39},
-    "global": {"start": 0, "num_means": 1, "mean_size": 357},
-    "short": {"start": 350, "num_means": 7, "mean_size": 1},
+    "P": {"start": 6, "num_tokens": 116, "num_means": 2, "mean_size": 58},
+    "QRS": {"start": 126, "num_tokens": 117, "num_means": 3, "mean_size": 39},
+    "global": {"start": 0, "num_tokens": 357, "num_means": 1, "mean_size": 357},
+    "short": {"start": 350, "num_tokens": 7, "num_means": 7, "mean_size": 1},
 }
 
 
@@ -149,7 +149,7 @@ def test_without_numba_torch_does_it(monkeypatch):
     student = segment_student(SegmentConfig(num_classes=2), generator())
     inputs = {"beat": torch.rand(4, 360, 1, generator=generator()) * 2 - 1}
     logits, _, grads = outcome(student, inputs)
-    monkeypatch.setattr("photonic.students.pooled._kernel", lambda: None)
+    monkeypatch.setattr("photonic.students.pooled.compiled_kernel", lambda: None)
     expected_logits, _, expected_grads = outcome(student, inputs)
     assert torch.allclose(logits, expected_logits, atol=1e-5)
     assert not torch.equal(logits, expected_logits)  # two ways indeed

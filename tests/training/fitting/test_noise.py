@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from export.signal_checks import output_statistics
 from photonic.cli.main import run
 from photonic.devices.core import DeviceCore
 from photonic.errors import ConfigError
@@ -118,6 +119,24 @@ def test_noise_changes_what_is_learned_and_another_seed_changes_the_noise(proble
     )
 
 
+def test_outputs_beyond_the_adc_are_trained_away(problem):
+    """Confident samples push the head past an ADC where clipping costs no loss; the check sees."""
+    tight = CHIPS["generic"].with_value("output.full_scale", 0.5)
+    share, overflow = {}, {}
+    for weight in (0.0, 1.0):
+        made = on_noise(problem, NoisePlan(profile=tight), max_epochs=6, dropout=0.0)
+        fit = Fit(replace(made, stages=(replace(made.stages[0], overflow_weight=weight),)))
+        records = []
+        while not fit.done:
+            records.append(fit.step())
+        inputs = {"beat": made.samples.inputs["beat"].numpy()}
+        seen = output_statistics(fit.student.program(), tight.converters(), inputs)["head"]
+        share[weight] = seen.spoilt / seen.values
+        overflow[weight] = records[-1]["adc_overflow"]
+    assert share[0.0] > tight.limits.max_clip_rate > share[1.0]
+    assert overflow[0.0] > 5 * overflow[1.0]
+
+
 def test_which_profiles_differ_from_chip_to_chip():
     assert all(map(has_noise, CHIPS.values()))
     ideal = load_profile("ideal")
@@ -144,6 +163,9 @@ def test_stages_from_options():
     _, last = stages_of(config(profile="lab_ecg_5bit", noise=False))
     assert last.noise is None
     assert isinstance(last.core(), BrevitasCore)
+    assert (first.overflow_weight, last.overflow_weight) == (0.0, 1.0)
+    _, last = stages_of(config(profile="lab_ecg_5bit", overflow_weight=0.25))
+    assert last.overflow_weight == 0.25
 
 
 def test_a_profile_of_noise_alone_is_trained_on_and_one_of_nothing_is_refused(tmp_path):
