@@ -71,12 +71,13 @@ class DeviceCore(nn.Module):
         self.noise = TrainingNoise(
             generator=torch.Generator(on).manual_seed(seed), warmup_steps=warmup_steps
         )
-        self._blocks_used = 0
+        self._blocks_used = self._blocks_per_step = self._num_drawn = 0
+        self._drawn: Errors = {}
 
     def advance(self) -> None:
         """Begin the next step: fresh chips, and further through the warm-up."""
         self.noise.step += 1
-        self._blocks_used = 0
+        self._blocks_per_step, self._blocks_used, self._num_drawn = self._blocks_used, 0, 0
 
     def encode(self, x: Tensor) -> Tensor:
         """Values as the DAC passes them on."""
@@ -170,13 +171,21 @@ class DeviceCore(nn.Module):
 
     def _errors(self, num_blocks: int, chips: int, like: Tensor) -> Errors:
         """Errors of this step's chips for the next blocks that they are programmed with."""
-        first = self._blocks_used
-        self._blocks_used += num_blocks
-        start = FIRST_TRAINING_CHIP + self.noise.step * chips
-        errors = self.device.static_errors(
-            self.seed, range(start, start + chips), num_blocks, first_block=first
-        )
-        return {n: values.to(like.device) * self.noise.strength for n, values in errors.items()}
+        first, last = self._blocks_used, self._blocks_used + num_blocks
+        self._blocks_used = last
+        if last > self._num_drawn:  # all of a step at once, from its second step on
+            start = FIRST_TRAINING_CHIP + self.noise.step * chips
+            self._num_drawn = max(last, self._blocks_per_step)
+            drawn = self.device.static_errors(
+                self.seed, range(start, start + chips), self._num_drawn
+            )
+            strength = self.noise.strength
+            self._drawn = {n: values.to(like.device) * strength for n, values in drawn.items()}
+        return {
+            # What a chip's only core has suffered is the same for every block.
+            n: values if values.shape[1] == 1 != self._num_drawn else values[:, first:last]
+            for n, values in self._drawn.items()
+        }
 
     def _read_noise(self) -> ReadNoise | None:
         return self.noise if self.training and self.readout.is_noisy else None
@@ -186,12 +195,8 @@ class _StraightThrough(torch.autograd.Function):
     """Forward the realised matrices, exactly; pass the gradient to the wanted ones."""
 
     @staticmethod
-    def forward(wanted: Tensor, realised: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: object, wanted: Tensor, realised: Tensor) -> Tensor:  # type: ignore[override]
         return realised.clone()
-
-    @staticmethod
-    def setup_context(ctx: object, inputs: tuple, output: Tensor) -> None:
-        pass
 
     @staticmethod
     def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]

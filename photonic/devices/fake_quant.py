@@ -7,32 +7,29 @@ from torch import Tensor
 
 from photonic.quantize import Quantizer
 
-CARRY = 2**30
-"""A code that no digital sum reaches."""
-
 
 class _RoundToCodes(torch.autograd.Function):
-    """Gradient 1 inside the range and 0 where the code clips (Bengio et al. 2013)."""
+    """Gradient 1 where the code stands for the value, and 0 where it clips (Bengio et al. 2013).
 
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, low: int, high: int) -> Tensor:  # type: ignore[override]
-        return x.round().clamp(low, high)
+    ``forward`` takes the context itself: binding a separate one costs more than the rounding.
+    """
 
     @staticmethod
-    def setup_context(
-        ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor
-    ) -> None:
-        x, low, high = inputs
-        ctx.save_for_backward(x)
-        ctx.bounds = (low, high)  # type: ignore[attr-defined]
+    def forward(  # type: ignore[override]
+        ctx: torch.autograd.function.FunctionCtx, x: Tensor, bounds: tuple[int, int] | None
+    ) -> Tensor:
+        rounded = x.round()
+        if bounds is None:
+            ctx.save_for_backward()
+            return rounded
+        codes = rounded.clamp(*bounds)
+        ctx.save_for_backward(rounded == codes)
+        return codes
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:  # type: ignore[override]
-        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        low, high = ctx.bounds  # type: ignore[attr-defined]
-        return grad * ((x >= low - 0.5) & (x <= high + 0.5)), None, None
+        inside = ctx.saved_tensors  # type: ignore[attr-defined]
+        return (grad * inside[0] if inside else grad), None
 
 
 def round_to_codes(x: Tensor, quantizer: Quantizer | None, *, clip: bool = True) -> Tensor:
@@ -42,11 +39,11 @@ def round_to_codes(x: Tensor, quantizer: Quantizer | None, *, clip: bool = True)
     """
     if quantizer is None:
         return x
-    low, high = (quantizer.min_code, quantizer.max_code) if clip else (-CARRY, CARRY)
+    bounds = (quantizer.min_code, quantizer.max_code) if clip else None
     if torch.is_grad_enabled() and x.requires_grad:
-        return _RoundToCodes.apply(x, low, high)
+        return _RoundToCodes.apply(x, bounds)
     x = x.round_()
-    return x.clamp_(low, high) if clip else x
+    return x.clamp_(*bounds) if bounds else x
 
 
 def fake_quantize(x: Tensor, quantizer: Quantizer | None, *, clip: bool = True) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from photonic.errors import ConfigError
 from photonic.execute import execute, grids
 from photonic.layers import CodedLayer, ConstrainedLinear, Core, ExactCore, TensorShape, activate
-from photonic.program import Activation, Input, Linear, Mean, Program, Step
+from photonic.program import Activation, Input, Linear, Mean, Program, Step, sources
 from photonic.students.coded import can_be_coded, coded_patches
 from photonic.students.fused import AffineMaps, find_chains
 from photonic.students.injection import Injection, Injections
@@ -117,7 +117,9 @@ class Student(nn.Module):
         arithmetic = _StudentArithmetic(self)
         chained = self._coded_chains(named)
         steps = self.rest if chained else self.steps
-        values = execute(named | chained, steps, arithmetic)
+        read = {name for step in steps for name in sources(step)}
+        needed = {name: x for name, x in (named | chained).items() if name in read}
+        values = execute(needed, steps, arithmetic)
         self.overflow = arithmetic.overflow
         return values
 

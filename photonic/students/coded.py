@@ -26,13 +26,14 @@ def coded_patches(
     Args:
         chains: what to compute, of tanh; they cut one input into the same patches of four samples.
         x: the program's input ``(batch, tokens, 1)``, float32 on the CPU; gets no gradient.
-        layers: every chain's layer by name.
+        layers: every chain's layer by name, all behind one DAC.
     """
-    return {
-        chain.out: _CodedPatches.apply(chain, x, layer, layer.matrix, layer.bias)
-        for chain in chains
-        for layer in (layers[chain.layer],)
-    }
+    found: dict[str, Tensor] = {}
+    codes = layers[chains[0].layer].dac.codes(x[..., 0]).contiguous()
+    for chain in chains:
+        layer = layers[chain.layer]
+        found[chain.out] = _CodedPatches.apply(chain, codes, layer, layer.matrix, layer.bias)
+    return found
 
 
 def can_be_coded(chains: tuple[Chain, ...], x: Tensor) -> bool:
@@ -85,7 +86,6 @@ def _computed(
     beats = _beats_per_chip(len(x), chips)
     means = x.new_empty(len(x), chain.num_means, out)
     changes = x.new_empty(*means.shape, 5 if slopes else 0)
-    codes = layer.dac.codes(x[..., 0]).contiguous().numpy()
     values, steepness = (table.numpy() for table in _tables(layer, bias.detach()))
     where = chain.start, chain.mean_size, layer.adc.min_code
     weights = matrix.detach().contiguous().numpy()
@@ -96,11 +96,18 @@ def _computed(
             drawn = layer.noise(chain.num_tokens * beats)[:, :out]
             noise = drawn.unflatten(2, (chain.num_tokens, beats))
         kernel.coded_sums_and_slopes(
-            codes, weights, noise.numpy(), values, steepness, *where, means.numpy(), changes.numpy()
+            x.numpy(),
+            weights,
+            noise.numpy(),
+            values,
+            steepness,
+            *where,
+            means.numpy(),
+            changes.numpy(),
         )
         changes /= chain.mean_size
     else:
-        kernel.coded_sums(codes, weights, values, *where, means.numpy())
+        kernel.coded_sums(x.numpy(), weights, values, *where, means.numpy())
     return means.div_(chain.mean_size), changes
 
 
