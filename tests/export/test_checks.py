@@ -327,7 +327,7 @@ def test_signals_of_given_data_are_used(bundle):
 
 def test_bits_that_cost_the_score_are_refused(tmp_path, make_run, segment_program, bits_profile):
     program = segment_program()
-    run = read_run(make_run(tmp_path / "run", program, num_samples=400))
+    run = read_run(make_run(tmp_path / "run", program, num_samples=120))
     margins = np.diff(run_float(program, run.sample.inputs))[:, 0]
     middle = float(1 / (1 + np.exp(-np.median(margins))))
     rule = Decision(kind="threshold", classes=run.decision.classes, threshold=middle)

@@ -58,7 +58,7 @@ def test_a_wrong_weight_is_found_in_its_tile_and_outside_of_it(bundle, row, colu
     assert result.simulator_mismatches == 0
 
 
-@pytest.mark.parametrize(("bits", "op"), [(3, "Tanh"), (4, "Gather")])
+@pytest.mark.parametrize(("bits", "op"), [(3, "Tanh"), (3, "Gather")])
 def test_a_wrong_activation_is_found(
     make_run, patch_program, bits_profile, tmp_path, monkeypatch, bits, op
 ):

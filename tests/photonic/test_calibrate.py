@@ -68,6 +68,7 @@ def test_a_mesh_without_codes_or_noise_becomes_exact():
     assert np.allclose(found.relative_after, found.error_after / np.linalg.norm(TARGET))
 
 
+@pytest.mark.slow
 def test_a_mesh_with_unknown_phase_offsets_becomes_exact_from_a_cold_start():
     _, (before, after) = run(rough_mesh(optics__cold_start=True), iterations=25)
     assert (before / np.linalg.norm(TARGET)).mean() > 0.5

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -165,6 +165,7 @@ leaf_values = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=25)
 @given(leaf_values)
 def test_typing_a_value_gives_it_back(values):
     argv = []
