@@ -99,7 +99,8 @@ CODES: dict[str, Code] = {
     ),
     "ADC001": Code(
         "clipping at the ADC changes more values on real data than the limit allows",
-        "train with the profile (QAT), lower the gain, or raise output.full_scale",
+        "train with the profile (a larger --overflow-weight), lower the gain, or raise "
+        "output.full_scale",
         "limits.max_clip_rate",
     ),
     "ADC002": Code(
