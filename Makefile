@@ -5,7 +5,8 @@ OUT    ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-# One arithmetic thread per test worker: two workers fill two cores.
+# One arithmetic thread per test worker: two workers fill two cores. A file stays with one of them,
+# so that its fixtures (runs, bundles) are made once.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: help setup demo test test-slow lint format bench wheel constraints clean
@@ -32,7 +33,7 @@ demo: setup
 	$(BIN)/photonic demo --out $(OUT)
 
 test: setup
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -m "not slow and not gpu" $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu" $(ARGS)
 
 test-slow: setup
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -m "slow and not gpu" $(ARGS)

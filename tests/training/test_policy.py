@@ -68,7 +68,7 @@ def phases(options: ImbalanceOptions, epochs: list[EpochMetrics]) -> list[Phase]
 
 
 @given(OPTIONS, st.lists(METRICS, max_size=40))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_laws_of_the_policy(options, epochs):
     policy = options.policy
     state, actions = start(options)

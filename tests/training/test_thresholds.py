@@ -73,7 +73,7 @@ def brute_force(
 
 
 @given(SAMPLES | CONSTANT, BOUNDS, BOUNDS, st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_the_sweep_equals_a_brute_force_search(samples, target_miss, max_fpr, miss_ema):
     scores, labels = columns(samples)
     options = SMALL.model_copy(

@@ -116,7 +116,7 @@ def kd_options(ecg_options):
     names = sorted(file.stem for file in ecg_options["data"].glob("*.hea"))
     return {
         **ecg_options, "split": "lists", "train_records": names[:2], "val_records": names[2:3],
-        "test_records": names[3:], "use_kd": True, "teacher_auto_train_epochs": 2, "seed": 3,
+        "test_records": names[3:], "use_kd": True, "teacher_auto_train_epochs": 1, "seed": 3,
         "kd_warmup_epochs": 0, "teacher_min_f1": 0.0, "teacher_min_sensitivity": 0.0,
         "kd_teacher_gen_margin": 1.0, "kd_teacher_max_gap": 1.0, "kd_teacher_conf": 0.0,
         "detect_collapse": False, "kd_pause_miss": 1.0, "kd_resume_miss": 1.0,
@@ -150,7 +150,7 @@ def test_a_distilled_run_keeps_teacher_control_and_figures(kd_run):
 def folded(kd_options, tmp_path_factory):
     """A distilled run with folds, and what prepared its teachers."""
     lists = dict.fromkeys(("train_records", "val_records", "test_records"), ())
-    given = {**kd_options, **lists, "split": "by-record", "teacher_auto_train_epochs": 1}
+    given = {**kd_options, **lists, "split": "by-record"}
     out = tmp_path_factory.mktemp("folded") / "run"
     return train("ecg", workload("ecg").resolve(given), out)
 
