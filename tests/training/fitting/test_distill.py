@@ -92,19 +92,19 @@ def test_the_terms_add_up_by_hand():
 
 def test_the_teacher_has_its_size_learns_and_is_reproducible():
     def trained() -> tuple[ResNet1d, Samples]:
-        label = (torch.arange(32) % 2).long()
-        signal = torch.randn(32, 40, 1, generator=generator()) * 0.1 + label[:, None, None]
+        label = (torch.arange(64) % 2).long()
+        signal = torch.randn(64, 60, 1, generator=generator()) * 0.1 + label[:, None, None]
         samples = Samples(inputs={"beat": signal}, label=label)
         teacher = ResNet1d(1, 2, 16, generator())
         train_teacher(
-            teacher, samples, np.arange(32), np.ones(2),
-            epochs=8, generator=generator(1), batch_size=8,
+            teacher, samples, np.arange(64), np.ones(2),
+            epochs=12, generator=generator(1), batch_size=16,
         )  # fmt: skip
         return teacher, samples
 
     (one, samples), (two, _) = trained(), trained()
     logits, features = teach(one, samples)
-    assert features.shape == (32, 16)
+    assert features.shape == (64, 16)
     assert (logits.argmax(1) == samples.label).float().mean() > 0.9
     assert torch.equal(logits, teach(two, samples)[0])
     size = sum(p.numel() for p in ResNet1d(1, 2, 128, generator()).blocks.parameters())
