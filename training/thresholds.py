@@ -225,7 +225,9 @@ def _curve(
     )
 
 
-def _reaching(ordered: FloatArray, candidates: FloatArray, spread: float) -> FloatArray:
+def _reaching(
+    ordered: FloatArray, candidates: FloatArray, spread: float
+) -> FloatArray | NDArray[np.intp]:
     """How many scores reach each candidate; expected, if logits are displaced within ±spread."""
     if not spread:
         return len(ordered) - np.searchsorted(ordered, candidates, side="left")
