@@ -37,6 +37,7 @@ NON_BEAT_SYMBOLS = frozenset("[!]x()ptu`'^|~+sT*D=\"@")
 _TEMPLATE_BEATS = 64  # the template averages this many beats, then forgets at 1/64 per beat
 # Rounding leaves about 1e-16 of the offset in a window that is flat: less than this is no signal.
 _FLAT_FRACTION = 1e-12
+_ONE = np.float32(1.0)
 
 Float32s = NDArray[np.float32]
 
@@ -119,6 +120,26 @@ def normalise(windows: ArrayLike) -> tuple[Float32s, Float32s]:
     return beats, amplitude
 
 
+def normalise_beat(window: NDArray[np.float64], out: Float32s) -> np.float32:
+    """:func:`normalise` for one beat, with the same result, at a third of its cost.
+
+    Args:
+        window: (360,) in any unit.
+        out: (360,) contiguous, receives the beat in [-1, 1].
+
+    Returns:
+        Its amplitude.
+    """
+    mean = np.add.reduce(window) / len(window)
+    out[:] = window - mean
+    amplitude = max(np.maximum.reduce(out), -np.minimum.reduce(out))
+    if amplitude <= _FLAT_FRACTION * abs(mean):
+        out[:] = 0.0
+        return np.float32(0.0)
+    np.divide(out, amplitude, out=out)
+    return amplitude
+
+
 def template_residuals(beats: Float32s, amplitude: Float32s) -> tuple[Float32s, Float32s]:
     """How each beat differs from the record's beats before it: :class:`TemplateState` in bulk.
 
@@ -139,7 +160,9 @@ def template_residuals(beats: Float32s, amplitude: Float32s) -> tuple[Float32s, 
     running[~known] = 1.0
     ratio = amplitude / running
     ratio[~known] = 1.0
-    return _clipped(deviation / running[:, None]), ratio
+    deviation /= running[:, None]
+    _clip(deviation)
+    return deviation, ratio
 
 
 class TemplateState:
@@ -149,27 +172,30 @@ class TemplateState:
     first beat is its own template.
     """
 
-    __slots__ = ("_amplitude", "_count", "_step", "_template")
+    __slots__ = ("_amplitude", "_centred", "_count", "_step", "_template")
 
     def __init__(self) -> None:
         self._template = np.zeros(WINDOW, dtype=np.float32)
         self._step = np.empty(WINDOW, dtype=np.float32)
+        self._centred = np.empty(WINDOW, dtype=np.float32)
         self._amplitude = np.float32(0.0)
         self._count = 0
 
-    def push(self, beat: Float32s, amplitude: float) -> tuple[Float32s, float]:
-        """Residual (360,) in [-1, 1] and amplitude ratio of the next beat of the record.
+    def push(self, beat: Float32s, amplitude: np.float32, *, out: Float32s) -> float:
+        """Amplitude ratio of the next beat of the record, and its residual.
 
         Args:
             beat: (360,) normalised beat.
             amplitude: its amplitude.
+            out: (360,) receives the residual in [-1, 1].
         """
-        size = np.float32(amplitude)
-        deviation = np.empty(WINDOW, dtype=np.float32)
-        running = self.advance(beat * size, size, out=deviation)
+        np.multiply(beat, amplitude, out=self._centred)
+        running = self.advance(self._centred, amplitude, out=out)
         if running == 0.0:
-            return deviation, 1.0
-        return _clipped(deviation / running), float(size / running)
+            return 1.0
+        np.divide(out, running, out=out)
+        _clip(out)
+        return float(amplitude / running)
 
     def advance(self, centred: Float32s, amplitude: np.float32, *, out: Float32s) -> np.float32:
         """Write beat minus template to ``out``, take the beat in, return the former amplitude.
@@ -198,5 +224,7 @@ class TemplateState:
         return before
 
 
-def _clipped(scaled: Float32s) -> Float32s:
-    return np.clip(scaled, np.float32(-1.0), np.float32(1.0), out=scaled)
+def _clip(scaled: Float32s) -> None:
+    """Into [-1, 1], in place; on a single beat ``np.clip`` takes four times as long."""
+    np.maximum(scaled, -_ONE, out=scaled)
+    np.minimum(scaled, _ONE, out=scaled)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from photonic.beats import FS_HZ, Float32s
 from photonic.errors import DataError
@@ -22,11 +22,14 @@ _USUAL_RR = 288  # 0.8 s, 75 beats per minute: the centre of the absolute-rate s
 # An interval under 0.15 s is one beat marked twice (EC57's match window), one over 3 s tells of a
 # lead that is off or of flutter, not of rhythm: both count as the limit.
 _SHORTEST_RR, _LONGEST_RR = 54, 1080
-# Gains inside the tanh, per token.
-_SLOT_GAINS = np.array([[3.0, 3.0, 3.0, 2.0], [3.0, 6.0, 2.0, 2.0]])
-
-# Columns of the table of ratios whose logarithms fill the slots.
-_PRE_LOCAL, _POST_LOCAL, _PRE_SO_FAR, _POST_PRE, _PRE_PREVIOUS, _AMPLITUDE = range(6)
+# Slots of a beat in order, two tokens of four, and their gains inside the tanh. All but two are
+# logarithms of ratios; a ratio of one, the default, leaves a slot at zero.
+_SLOTS = range(8)
+(
+    _PRE_LOCAL, _POST_LOCAL, _PRE_SO_FAR, _POST_PRE,
+    _PRE_PREVIOUS, _IRREGULARITY, _RATE, _AMPLITUDE,
+) = _SLOTS  # fmt: skip
+_SLOT_GAINS = np.array([3.0, 3.0, 3.0, 2.0, 3.0, 6.0, 2.0, 2.0])
 
 
 def rhythm_tokens(r_peaks: ArrayLike, amplitude_ratio: ArrayLike | None = None) -> Float32s:
@@ -52,7 +55,7 @@ def rhythm_tokens(r_peaks: ArrayLike, amplitude_ratio: ArrayLike | None = None) 
     """
     peaks = np.asarray(r_peaks, dtype=np.int64)
     num = len(peaks)
-    ratios = np.ones((num, 6))
+    ratios = np.ones((num, len(_SLOTS)))
     if amplitude_ratio is not None:
         ratios[:, _AMPLITUDE] = amplitude_ratio
     pre = np.full(num, _USUAL_RR)
@@ -70,13 +73,15 @@ def rhythm_tokens(r_peaks: ArrayLike, amplitude_ratio: ArrayLike | None = None) 
         ratios[1:-1, _POST_LOCAL] = rr[1:] / local[:-1]
         ratios[1:-1, _POST_PRE] = rr[1:] / rr[:-1]
         ratios[2:, _PRE_PREVIOUS] = rr[1:] / rr[:-1]
-    logs = np.log(ratios)
-    changes = np.concatenate([np.zeros(_LOCAL_BEATS - 1), np.abs(logs[:, _PRE_PREVIOUS])])
+    slots = np.log(ratios)
+    changes = np.concatenate([np.zeros(_LOCAL_BEATS - 1), np.abs(slots[:, _PRE_PREVIOUS])])
     irregularity = np.zeros(num)
     for lag in range(_LOCAL_BEATS):  # oldest first, the order in which the state adds
         irregularity += changes[lag : lag + num]
     irregularity /= np.clip(np.arange(num) - 1, 1, _LOCAL_BEATS)
-    return _tokens(logs, irregularity, pre)
+    slots[:, _IRREGULARITY] = irregularity
+    slots[:, _RATE] = (pre - _USUAL_RR) / FS_HZ
+    return np.tanh(_SLOT_GAINS * slots).astype(np.float32).reshape(num, 2, 4)
 
 
 def causal_tokens(tokens: Float32s) -> Float32s:
@@ -104,7 +109,7 @@ class RhythmState:
         self._total = 0
         self._count = 0
         self._changes: deque[float] = deque(maxlen=_LOCAL_BEATS)
-        self._ratios = np.ones((1, 6))
+        self._ratios = np.ones(len(_SLOTS))
 
     def push(self, r_peak: int, amplitude_ratio: float = 1.0) -> Float32s:
         """Tokens (2, 4) of the next beat, the slots that need its successor at zero.
@@ -118,8 +123,8 @@ class RhythmState:
 
     def advance(self, r_peak: int, amplitude_ratio: float = 1.0) -> None:
         """:meth:`push` where the tokens are not wanted, or not yet."""
-        self._ratios = np.ones((1, 6))
-        self._ratios[0, _AMPLITUDE] = amplitude_ratio
+        self._ratios.fill(1.0)
+        self._ratios[_AMPLITUDE] = amplitude_ratio
         if self._peak is not None:
             self._take_interval(_limited(r_peak - self._peak))
         self._peak = int(r_peak)
@@ -134,8 +139,8 @@ class RhythmState:
             raise DataError("no beat was pushed yet: push an R peak before asking for its tokens")
         if self._pre is not None:
             post = _limited(next_r_peak - self._peak)
-            self._ratios[0, _POST_LOCAL] = post / self._local(self._pre)
-            self._ratios[0, _POST_PRE] = post / self._pre
+            self._ratios[_POST_LOCAL] = post / self._local(self._pre)
+            self._ratios[_POST_PRE] = post / self._pre
         return self._current()
 
     def _take_interval(self, pre: int) -> None:
@@ -143,10 +148,10 @@ class RhythmState:
             self._recent.append(self._pre)
             self._total += self._pre
             self._count += 1
-            self._ratios[0, _PRE_LOCAL] = pre / self._local(pre)
-            self._ratios[0, _PRE_SO_FAR] = pre / (self._total / self._count)
-            self._ratios[0, _PRE_PREVIOUS] = pre / self._pre
-            self._changes.append(abs(float(np.log(self._ratios)[0, _PRE_PREVIOUS])))
+            self._ratios[_PRE_LOCAL] = pre / self._local(pre)
+            self._ratios[_PRE_SO_FAR] = pre / (self._total / self._count)
+            self._ratios[_PRE_PREVIOUS] = pre / self._pre
+            self._changes.append(abs(float(np.log(pre / self._pre))))
         self._pre = pre
 
     def _local(self, pre: int) -> float:
@@ -156,23 +161,12 @@ class RhythmState:
         irregularity = 0.0
         for change in self._changes:  # not sum(): from Python 3.12 on it compensates rounding
             irregularity += change
-        irregularity /= max(len(self._changes), 1)
-        pre = _USUAL_RR if self._pre is None else self._pre
-        return _tokens(np.log(self._ratios), np.array([irregularity]), np.array([pre]))[0]
+        slots = np.log(self._ratios)
+        slots[_IRREGULARITY] = irregularity / max(len(self._changes), 1)
+        slots[_RATE] = 0.0 if self._pre is None else (self._pre - _USUAL_RR) / FS_HZ
+        slots *= _SLOT_GAINS
+        return np.tanh(slots, out=slots).astype(np.float32).reshape(2, 4)
 
 
 def _limited(interval: int) -> int:
     return min(max(int(interval), _SHORTEST_RR), _LONGEST_RR)
-
-
-def _tokens(
-    logs: NDArray[np.float64], irregularity: NDArray[np.float64], pre: NDArray[np.integer]
-) -> Float32s:
-    """Tokens from log ratios (beats, 6), irregularity (beats,) and ``pre`` (beats,) in samples."""
-    slots = np.empty((len(pre), 2, 4))
-    slots[:, 0, :] = logs[:, :4]
-    slots[:, 1, 0] = logs[:, _PRE_PREVIOUS]
-    slots[:, 1, 1] = irregularity
-    slots[:, 1, 2] = (pre - _USUAL_RR) / FS_HZ
-    slots[:, 1, 3] = logs[:, _AMPLITUDE]
-    return np.tanh(_SLOT_GAINS * slots).astype(np.float32)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Fault(Enum):
@@ -19,8 +19,7 @@ class Fault(Enum):
     """The amplifier is at its limit in part of its window."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamedBeat:
+class StreamedBeat(NamedTuple):
     """One beat with its class, or with the reason why it has none.
 
     Attributes:

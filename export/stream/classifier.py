@@ -42,8 +42,11 @@ class BeatClassifier:
     ) -> None:
         self._runner = BeatRunner(graph, inputs)
         self._floor = BeatRunner(
-            identity_model((i.name, i.tokens, i.channels) for i in inputs), inputs
+            identity_model((i.name, i.tokens, i.channels) for i in inputs),
+            inputs,
+            self._runner.inputs,
         )
+        self._logits = self._runner.output[0]
         self._features = BeatFeatures(inputs, self._runner.inputs, causal=causal)
         self._decision = decision
         self._signal_range = signal_range
@@ -84,15 +87,15 @@ class BeatClassifier:
         called = perf_counter_ns()
         self._runner.run()
         inferred = perf_counter_ns()
-        logits = self._runner.output[0]
-        label = int(self._decision(logits))
+        logits = self._logits.tolist()
+        label = self._decision.of_one(logits)
         decided = perf_counter_ns()
         return StreamedBeat(
             sample=peak.sample,
             known_at=peak.known_at,
             decided_at=decided_at,
             label=label,
-            logits=tuple(logits.tolist()),
+            logits=tuple(logits),
             preprocess_us=(filled - started) * _US_PER_NS,
             inference_us=(inferred - called) * _US_PER_NS,
             total_us=(filled - started + decided - called) * _US_PER_NS,
@@ -101,8 +104,6 @@ class BeatClassifier:
 
     def _time_floor(self) -> float:
         """Microseconds of the identity graph on the input of the last beat."""
-        for name, buffer in self._floor.inputs.items():
-            np.copyto(buffer, self._runner.inputs[name])
         started = perf_counter_ns()
         self._floor.run()
         return (perf_counter_ns() - started) * _US_PER_NS

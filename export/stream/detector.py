@@ -78,5 +78,9 @@ class RPeakDetector:
 
         start, near = around(_REACH)
         wide = around(_MEAN_REACH)[1]
-        deflection = near - np.add.reduce(wide) / len(wide)  # .mean() takes twice the time
-        return start + int(np.maximum(_UPWARD * deflection, -deflection).argmax())
+        mean = np.add.reduce(wide) / len(wide)  # .mean() takes twice the time
+        top, bottom = int(near.argmax()), int(near.argmin())
+        up, down = _UPWARD * (near[top] - mean), mean - near[bottom]
+        if up == down:
+            return start + min(top, bottom)
+        return start + (top if up > down else bottom)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from photonic.beats import WINDOW, TemplateState, normalise
+from photonic.beats import WINDOW, TemplateState, normalise_beat
 from photonic.errors import BundleError
 from photonic.program import Input
 from photonic.rhythm import RhythmState
@@ -52,7 +52,10 @@ class BeatFeatures:
         shapes = {value.name: value for value in inputs}
         self._beat = buffers[BEAT][0] if BEAT in shapes else None
         self._rhythm = buffers[RHYTHM][0] if RHYTHM in shapes else None
-        self._with_residual = BEAT in shapes and shapes[BEAT].channels == 2
+        self._channels = np.empty((2, WINDOW), dtype=np.float32)  # NumPy is faster on whole rows
+        num_channels = 0 if self._beat is None else self._beat.shape[1]
+        self._wanted = self._channels[:num_channels].T
+        self._with_template = num_channels == 2 or self._rhythm is not None
         self.needs_next_peak = self._rhythm is not None and not causal
         self.restart()
 
@@ -76,17 +79,16 @@ class BeatFeatures:
             r_peak: its sample number at 360 Hz.
             next_r_peak: that of the beat after it, where it is needed and known.
         """
-        beats, amplitude = normalise(window[None])
+        beat, residual = self._channels
+        amplitude, ratio = normalise_beat(window, beat), 1.0
+        if self._with_template:
+            ratio = self._template_state.push(beat, amplitude, out=residual)
         if self._beat is not None:
-            self._beat[:, 0] = beats[0]
-        ratio = 1.0
-        if self._with_residual or self._rhythm is not None:
-            residual, ratio = self._template_state.push(beats[0], amplitude[0])
-            if self._with_residual and self._beat is not None:
-                self._beat[:, 1] = residual
-        if self._rhythm is not None:
-            if next_r_peak is None:
-                self._rhythm[:] = self._rhythm_state.push(r_peak, ratio)
-            else:
-                self._rhythm_state.advance(r_peak, ratio)
-                self._rhythm[:] = self._rhythm_state.with_post(next_r_peak)
+            self._beat[:] = self._wanted
+        if self._rhythm is None:
+            return
+        if next_r_peak is None:
+            self._rhythm[:] = self._rhythm_state.push(r_peak, ratio)
+        else:
+            self._rhythm_state.advance(r_peak, ratio)
+            self._rhythm[:] = self._rhythm_state.with_post(next_r_peak)

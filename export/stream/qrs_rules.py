@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from statistics import fmean, median
+from math import fsum
+from statistics import median
 from typing import NamedTuple
 
 from export.stream.candidates import REFRACTORY, Candidate
@@ -94,7 +95,8 @@ class QrsRules:
     def _search_until(self, position: int, found: list[Complex]) -> None:
         """Every search-back that is due before ``position``."""
         while self._last is not None:
-            mean = fmean(self._intervals) if self._intervals else _FIRST_INTERVAL
+            num = len(self._intervals)
+            mean = sum(self._intervals) / num if num else _FIRST_INTERVAL
             due = self._last.position + int(_SEARCH_AFTER * mean) * (self._searches + 1)
             if due >= position:
                 return
@@ -112,7 +114,7 @@ class QrsRules:
                 self._searches += 1
 
     def _threshold(self) -> float:
-        noise = fmean(self._noise)
+        noise = fsum(self._noise) / len(self._noise)
         usual = median(self._signal)
         faded = usual * _DECAY**self._searches
         level = max(faded, min(usual, max(_LOWEST_LEVEL * usual, _LEVEL_OVER_NOISE * noise)))

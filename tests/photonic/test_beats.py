@@ -13,6 +13,7 @@ from photonic.beats import (
     WINDOW,
     TemplateState,
     normalise,
+    normalise_beat,
     template_residuals,
     window,
 )
@@ -80,6 +81,8 @@ def test_a_beat_is_the_same_alone_and_in_a_batch():
         alone, size = normalise(raw[i : i + 1])
         assert np.array_equal(alone[0], beats[i])
         assert size[0] == amplitude[i]
+        assert normalise_beat(raw[i], alone[0]) == amplitude[i]
+        assert np.array_equal(alone[0], beats[i])
 
 
 @pytest.mark.parametrize("offset_mv", [5.0, 5_000.0, -1e6])
@@ -95,6 +98,8 @@ def test_a_flat_beat_gives_zeros(level):
     beats, amplitude = normalise(np.full((2, WINDOW), level))
     assert not beats.any()
     assert not amplitude.any()
+    assert normalise_beat(np.full(WINDOW, level), beats[0]) == 0.0
+    assert not beats.any()
 
 
 @given(seed=st.integers(0, 2**16), num=st.integers(0, 150))
@@ -105,7 +110,8 @@ def test_residuals_in_bulk_are_those_of_the_stream(seed, num):
     residual, ratio = template_residuals(beats, amplitude)
     state = TemplateState()
     for i in range(num):
-        one_residual, one_ratio = state.push(beats[i], amplitude[i])
+        one_residual = np.empty(WINDOW, dtype=np.float32)
+        one_ratio = state.push(beats[i], amplitude[i], out=one_residual)
         assert np.array_equal(one_residual, residual[i])
         assert np.float32(one_ratio) == ratio[i]
 

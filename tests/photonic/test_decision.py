@@ -29,6 +29,38 @@ def test_threshold_decides_alike_from_logits_and_probabilities(logits, threshold
     assert np.array_equal(rule.from_probabilities(softmax(pair)), expected)
 
 
+SCORES = st.floats(-20, 20, width=32)
+NOT_FINITE = st.sampled_from([1.0, np.inf, -np.inf, np.nan])
+
+
+@given(st.lists(SCORES, min_size=2, max_size=2), st.floats(0, 1))
+def test_one_sample_against_a_threshold_is_decided_as_in_a_batch(logits, threshold):
+    rule = Decision(kind="threshold", classes=("N", "A"), threshold=threshold)
+    assert rule.of_one(logits) == rule(np.array([logits]))[0]
+    # At its own probability a sample is just over the threshold, and a little above it is not.
+    at = Decision(kind="threshold", classes=("N", "A"), threshold=float(softmax(logits)[1]))
+    assert at.of_one(logits) == at(np.array([logits]))[0] == 1
+
+
+@given(
+    st.lists(SCORES, min_size=4, max_size=4),
+    st.one_of(st.just(()), st.tuples(*[st.floats(-2, 2)] * 4)),
+)
+def test_one_sample_by_argmax_is_decided_as_in_a_batch(logits, offsets):
+    rule = Decision(kind="argmax", classes=("N", "S", "V", "O"), offsets=offsets)
+    assert rule.of_one(logits) == rule(np.array([logits]))[0]
+
+
+@given(st.lists(NOT_FINITE, min_size=2, max_size=2))
+def test_what_is_not_finite_is_decided_as_in_a_batch(logits):
+    for rule in (
+        Decision(kind="threshold", classes=("N", "A"), threshold=0.3),
+        Decision(kind="argmax", classes=("N", "A"), offsets=(0.1, 0.0)),
+    ):
+        with np.errstate(invalid="ignore"):
+            assert rule.of_one(logits) == rule(np.array([logits]))[0]
+
+
 def test_offsets_move_the_decision():
     logits = np.array([[1.0, 0.8, 0.0]])
     assert Decision(kind="argmax", classes=("N", "S", "V"))(logits) == 0

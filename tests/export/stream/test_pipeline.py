@@ -26,11 +26,7 @@ TIMES = ("preprocess_us", "inference_us", "total_us", "floor_us")
 def beats_of(stream, chunks):
     """Every beat of a stream, without its times."""
     beats = [beat for chunk in chunks for beat in stream.push(chunk)] + stream.finish()
-    return [{k: v for k, v in _fields(beat) if k not in TIMES} for beat in beats]
-
-
-def _fields(beat):
-    return [(name, getattr(beat, name)) for name in beat.__dataclass_fields__]
+    return [{k: v for k, v in beat._asdict().items() if k not in TIMES} for beat in beats]
 
 
 def bulk_logits(graph, signal, peaks, causal):
