@@ -203,6 +203,9 @@ def main() -> int:
         default="clean," + ",".join(f"{kind}:{db}" for kind in ("bw", "ma") for db in NOISE_DB),
         help="clean, and noises KIND:DB; xqrs takes a few minutes for each",
     )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="every N-th record, in order of name"
+    )
     arguments = parser.parse_args()
     only, conditions = arguments.only.split(","), arguments.conditions.split(",")
     detectors = {
@@ -214,7 +217,8 @@ def main() -> int:
           f"Python {platform.python_version()}  NumPy {np.__version__}")  # fmt: skip
     print("command: python benchmarks/bench_detector.py " + " ".join(sys.argv[1:]))
     folder = arguments.data / "mitdb"
-    records = {name: read(folder, name) for name in list_records(folder)}
+    names = list_records(folder)[:: arguments.every]
+    records = {name: read(folder, name) for name in names}
     for condition in conditions:
         if condition != "clean":
             kind, _, db = condition.partition(":")
