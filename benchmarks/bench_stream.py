@@ -17,7 +17,7 @@ import datetime
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +132,7 @@ def bench_times(bundle: Bundle, folder: Path, quantized: bool) -> tuple[bool, di
     return held and summary["total_us"]["p99"] <= DEADLINE_US, tables
 
 
-def bench(path: Path, folder: Path, graphs: list[str], *, confusion_alone: bool) -> bool:
+def bench(path: Path, folder: Path, graphs: Sequence[str], *, confusion_alone: bool) -> bool:
     bundle = read_bundle(path)
     plan = MITDB_PLANS.get(str(bundle.manifest.split.get("name")))
     print(f"{path.name}: {bundle.manifest.name}, profile {bundle.manifest.profile.name}")
@@ -162,7 +162,7 @@ def main() -> int:
           f"Python {platform.python_version()}  NumPy {np.__version__}  "
           f"onnxruntime {onnxruntime.__version__}")  # fmt: skip
     print("command: python benchmarks/bench_stream.py " + " ".join(sys.argv[1:]))
-    graphs = arguments.graph or list(GRAPHS)
+    graphs = arguments.graph or GRAPHS
     held = [
         bench(path, arguments.data, graphs, confusion_alone=arguments.confusion)
         for path in arguments.bundles
