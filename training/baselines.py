@@ -7,6 +7,7 @@ folds). Nothing here looks at test samples before they are scored.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from training.workloads.base import Dataset
 ALL_NORMAL = "all-normal"
 # Heartbeats of one patient are near copies: more of them only cost time.
 _MOST_FITTED = 20_000
+_MOST_KEPT = 16
+_fitted_last: dict[bytes, tuple[Pipeline, Decision]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +55,13 @@ def baselines(
         seed: draws the samples to fit on where there are more than are needed.
         scored: where ``index`` points to if not to ``data``.
     """
-    features = (scored or data).baseline_features
-    return [
-        all_normal(data.classes, len(index)),
-        *(
-            _regression(name, x, features[name][index], data, options, seed)
-            for name, x in data.baseline_features.items()
-        ),
-    ]
+    asked = (scored or data).baseline_features
+    found = [all_normal(data.classes, len(index))]
+    for name, features in data.baseline_features.items():
+        model, decision = _regression(features, data, options, seed)
+        probs = _probs(model, asked[name][index], len(data.classes))
+        found.append(Baseline(name=name, probs=probs, decision=decision))
+    return found
 
 
 def all_normal(classes: Sequence[str], count: int) -> Baseline:
@@ -72,13 +74,30 @@ def all_normal(classes: Sequence[str], count: int) -> Baseline:
 
 
 def _regression(
-    name: str,
-    features: np.ndarray,
-    asked: np.ndarray,
-    data: Dataset,
-    options: ImbalanceOptions,
-    seed: int,
-) -> Baseline:
+    features: np.ndarray, data: Dataset, options: ImbalanceOptions, seed: int
+) -> tuple[Pipeline, Decision]:
+    """The model and its decision, kept for a while: validation, test and EC57 ask for the same."""
+    key = _digest(features, data, options, seed)
+    if key not in _fitted_last:
+        _fitted_last[key] = _fit(features, data, options, seed)
+        if len(_fitted_last) > _MOST_KEPT:
+            del _fitted_last[next(iter(_fitted_last))]
+    return _fitted_last[key]
+
+
+def _digest(features: np.ndarray, data: Dataset, options: ImbalanceOptions, seed: int) -> bytes:
+    """Of everything that a fit follows from."""
+    split = data.split
+    found = hashlib.sha256(repr((options, seed, data.classes, features.shape)).encode())
+    for part in (features, data.label, split.train, split.val, *split.folds):
+        found.update(np.ascontiguousarray(part).data)
+        found.update(repr(part.dtype).encode())
+    return found.digest()
+
+
+def _fit(
+    features: np.ndarray, data: Dataset, options: ImbalanceOptions, seed: int
+) -> tuple[Pipeline, Decision]:
     split, size = data.split, len(data.classes)
 
     def fitted(train: np.ndarray) -> Pipeline:
@@ -90,8 +109,7 @@ def _regression(
     scores = [_probs(fitted(train), features[val], size) for train, val in parts]
     val = np.concatenate([val for _, val in parts])
     decision = choose_decision(_log(np.concatenate(scores)), data.label[val], data.classes, options)
-    model = fitted(split.selection if split.folds else split.train)
-    return Baseline(name=name, probs=_probs(model, asked, size), decision=decision)
+    return fitted(split.selection if split.folds else split.train), decision
 
 
 def _selection_parts(split: Split) -> list[tuple[np.ndarray, np.ndarray]]:

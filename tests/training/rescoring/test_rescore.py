@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import training.baselines as fitted_baselines
 from photonic.errors import ConfigError, DataError, RunError
 from training.ec57 import Ec57Report
 from training.evaluation_log import note_evaluation, read_evaluations
 from training.intervals import metric_intervals
 from training.rescore import Evaluation, Request, rescore
+from training.workloads import task_of, workload
 
 EC57 = Request(ec57=True)
 
@@ -144,3 +147,28 @@ def test_ec57_is_of_heartbeats_only(make_run):
     options = Request(reading={"no_such_option": 1})
     with pytest.raises(ConfigError, match="no_such_option"):
         rescore(run, options)
+
+
+def test_a_baseline_is_fitted_once_for_the_same_data_and_anew_for_other(make_run, monkeypatch):
+    run = make_run()
+    data = workload("ecg").load(run.config, lambda _: None)
+    options = run.config.imbalance(task_of(data.classes))
+    fits, fit = [], fitted_baselines._fit
+    monkeypatch.setattr(fitted_baselines, "_fitted_last", {})
+    monkeypatch.setattr(fitted_baselines, "_fit", lambda *given: fits.append(0) or fit(*given))
+
+    def asked(given, subset: str, seed: int = 0):
+        return fitted_baselines.baselines(given, given.subset(subset), options, seed=seed)
+
+    test, again = asked(data, "test"), asked(data, "test")
+    asked(data, "val")
+    assert len(fits) == 2  # timing and waveform
+    for one, other in zip(test, again, strict=True):
+        assert np.array_equal(one.probs, other.probs)
+    turned = data.label.copy()
+    turned[data.split.train[:5]] = 0
+    turned[data.split.train[5:10]] = 1
+    asked(replace(data, label=turned), "test")
+    assert len(fits) == 4
+    asked(data, "test", seed=1)
+    assert len(fits) == 6
