@@ -22,6 +22,8 @@ from photonic.errors import ConfigError
 MeshKind = Literal["clements", "reck"]
 MAX_MODES = 64
 UNITARY_TOLERANCE = 1e-8
+# A magnitude below which quotients lose digits; nothing of that size is left to null.
+VANISHING = 1e-290
 
 
 class Null(NamedTuple):
@@ -139,8 +141,8 @@ def decompose(unitaries: np.ndarray, kind: MeshKind = "clements") -> MeshPhases:
         raise ConfigError(f"unitaries of shape {unitaries.shape}: the last two must be equal")
     layout = mesh_layout(kind, size)
     # Batch last: every operation below runs over contiguous rows of it.
+    _refuse_non_unitary(unitaries)
     u = np.array(np.moveaxis(unitaries.reshape(-1, size, size), 0, -1), dtype=complex, order="C")
-    _refuse_non_unitary(u)
     theta, phi = np.empty((2, len(layout.nulls), u.shape[-1]))
     for index, null in layout.nulls:
         m = null.mode
@@ -166,9 +168,8 @@ def decompose(unitaries: np.ndarray, kind: MeshKind = "clements") -> MeshPhases:
 
 
 def _refuse_non_unitary(u: np.ndarray) -> None:
-    """``u`` is ``(N, N, batch)``."""
-    matrices = np.moveaxis(u, -1, 0)
-    error = np.abs(matrices @ matrices.conj().swapaxes(1, 2) - np.eye(len(u))).max(initial=0.0)
+    """``u`` is ``(..., N, N)``."""
+    error = np.abs(u @ u.conj().swapaxes(-1, -2) - np.eye(u.shape[-1])).max(initial=0.0)
     if not error <= UNITARY_TOLERANCE:
         raise ConfigError(
             f"matrices are not unitary: U·Uᴴ is off the identity by {error:.1e}, "
@@ -179,32 +180,42 @@ def _refuse_non_unitary(u: np.ndarray) -> None:
 def _null_last_from_right(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Multiply two columns ``(2, rows, batch)`` by T† in place so that ``pair[0, -1]`` is zero."""
     a, b = pair[0, -1], pair[1, -1]
-    half, phi = _half_theta(b, a), np.angle(-a * b.conj())
-    sine, cosine = np.sin(half), np.cos(half)
-    _mix(pair, sine, cosine, -sine - 1j * cosine, np.exp(-1j * phi))
-    return 2 * half, phi
+    sine, cosine = _direction(np.abs(b), np.abs(a))
+    outer = _phasor(-a * b.conj())
+    _mix(pair, sine, cosine, -sine - 1j * cosine, outer.conj())
+    return 2 * np.arctan2(sine, cosine), np.angle(outer)
 
 
 def _null_first_from_left(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Multiply two rows ``(2, columns, batch)`` by T in place so that ``pair[1, 0]`` is zero."""
     a, b = pair[0, 0], pair[1, 0]
-    half, phi = _half_theta(a, b), np.angle(b * a.conj())
-    sine, cosine = np.sin(half), np.cos(half)
-    _mix(pair, sine, cosine, -sine + 1j * cosine, np.exp(1j * phi))
-    return 2 * half, phi
+    sine, cosine = _direction(np.abs(a), np.abs(b))
+    outer = _phasor(b * a.conj())
+    _mix(pair, sine, cosine, -sine + 1j * cosine, outer)
+    return 2 * np.arctan2(sine, cosine), np.angle(outer)
 
 
 def _mix(
     pair: np.ndarray, sine: np.ndarray, cosine: np.ndarray, common: np.ndarray, outer: np.ndarray
 ) -> None:
     """``common · [[outer·sine, cosine], [outer·cosine, −sine]]`` on a pair of modes, in place."""
-    upper, lower = pair[0] * (common * outer), pair[1] * common
-    pair[0] = upper * sine + lower * cosine
-    pair[1] = upper * cosine - lower * sine
+    straight, cross = common * sine, common * cosine
+    upper, lower = pair[0] * outer, pair[1]
+    pair[0], pair[1] = upper * straight + lower * cross, upper * cross - lower * straight
 
 
-def _half_theta(sine_side: np.ndarray, cosine_side: np.ndarray) -> np.ndarray:
-    return np.arctan2(np.abs(sine_side), np.abs(cosine_side))
+def _direction(sine_side: np.ndarray, cosine_side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sine and cosine of the angle between two lengths; 0 and 1 where both vanish."""
+    length = np.hypot(sine_side, cosine_side)
+    some = length > VANISHING
+    sine = np.divide(sine_side, length, out=np.zeros_like(length), where=some)
+    return sine, np.divide(cosine_side, length, out=np.ones_like(length), where=some)
+
+
+def _phasor(z: np.ndarray) -> np.ndarray:
+    """``z/|z|``; 1 where it vanishes."""
+    length = np.abs(z)
+    return np.divide(z, length, out=np.ones_like(z), where=length > VANISHING)
 
 
 def reconstruct(phases: MeshPhases, kind: MeshKind = "clements") -> np.ndarray:

@@ -42,6 +42,9 @@ def special(size: int) -> dict[str, np.ndarray]:
     near = {
         f"near identity {scale:g}": (vectors * np.exp(1j * scale * values)) @ vectors.conj().T
         for scale in (1e-15, 1e-12, 1e-8, 1e-4)
+    } | {
+        f"identity and {scale:g}": eye + scale * (z[0] + 1j * z[1])
+        for scale in (1e-322, 1e-310, 1e-290, 1e-155, 1e-145)
     }
     left, _, right = np.linalg.svd(np.outer(rng.standard_normal(size), rng.standard_normal(size)))
     zero_left, _, zero_right = np.linalg.svd(np.zeros((size, size)))
