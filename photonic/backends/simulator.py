@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from photonic.backends.settings_grid import rounded
 from photonic.devices.base import Transfer, device_for
@@ -41,6 +42,7 @@ class SimulatedCore:
         self._noise = None
         if chips is not None and self.readout.is_noisy:
             self._noise = ChipStreams.of_chips(seed, chips)
+        self._errors: tuple[int, dict[str, Tensor]] | None = None  # of the slot used last
         self._transfer: Transfer | None = None
         self._optics: LayerOptics | None = None
 
@@ -49,12 +51,7 @@ class SimulatedCore:
     ) -> None:
         """Put a matrix on every lane."""
         exact = rounded(settings, self.profile)
-        errors = None
-        if self.chips is not None:
-            drawn = self.device.static_errors(self.seed, self.chips, 1, first_block=slot)
-            # Lanes take the place of blocks, so that each can have settings of its own.
-            errors = {name: values.transpose(0, 1) for name, values in drawn.items()}
-        transfer = self.device.transfer(exact, errors)
+        transfer = self.device.transfer(exact, self._errors_of(slot))
         if (transfer.scale != transfer.scale[0]).any():
             raise RunError("simulator: lanes of different electrical gain; program them alike")
         self._transfer = Transfer(
@@ -75,6 +72,15 @@ class SimulatedCore:
             dtype=torch.float64,
             exact=self.chips is None,
         )
+
+    def _errors_of(self, slot: int) -> dict[str, Tensor] | None:
+        """Static errors, lanes in the place of blocks so that each can have its own settings."""
+        if self.chips is None:
+            return None
+        if self._errors is None or self._errors[0] != slot:
+            drawn = self.device.static_errors(self.seed, self.chips, 1, first_block=slot)
+            self._errors = slot, {name: values.transpose(0, 1) for name, values in drawn.items()}
+        return self._errors[1]
 
     @torch.no_grad()
     def mvm(self, x: np.ndarray) -> np.ndarray:

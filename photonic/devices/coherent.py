@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,7 +92,8 @@ def mesh_transfer(
     first, second = (0.0, 0.0) if eta is None else (eta[..., 0], eta[..., 1])
     elements = mzi_transfer(theta, phi, first, second)
     amplitude = field_ratio_from_db(-element_loss_db)
-    batch = torch.broadcast_shapes(elements[0].shape[:-1], out.shape[:-1])
+    # torch.broadcast_shapes would import SymPy for this: more than a second.
+    batch = np.broadcast_shapes(elements[0].shape[:-1], out.shape[:-1])
     u = torch.eye(size, dtype=torch.complex128, device=out.device).expand(*batch, size, size)
     for members, upper, passing, order in _columns(kind, size):
         t11, t12, t21, t22 = (t[..., members, None] for t in elements)
