@@ -123,10 +123,10 @@ class ChipArithmetic:
 
 
 def _tanh_in_place(x: Tensor) -> Tensor:
-    """Hyperbolic tangent within 2e-7, as ``2/(1 + e^−2x) − 1``: on a CPU in half the time."""
+    """Hyperbolic tangent within 2e-7, as ``2σ(2x) − 1``: on many CPUs in half the time."""
     if x.dtype != torch.float32 or x.device.type != "cpu":
         return x.tanh_()
-    return x.mul_(-2.0).exp_().add_(1.0).reciprocal_().mul_(2.0).sub_(1.0)
+    return x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
 
 
 def _read_once(program: Program) -> frozenset[str]:
