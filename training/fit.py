@@ -115,8 +115,12 @@ class Fit:
         return self.conclude(stats, begun)
 
     def work(self) -> list[tuple[Learner, EpochPlan]]:
-        """What the next epoch is: who learns, and by which plan."""
-        return [(learner, self._next_plan()) for learner in self.learners]
+        """What the next epoch is: who learns, from now on where the plan goes back, and the plan."""
+        plan = self._next_plan()
+        if plan.begins_after is not None:
+            for learner, weights in zip(self.learners, self.good, strict=True):
+                learner.restart(weights)
+        return [(learner, plan) for learner in self.learners]
 
     def conclude(self, stats: list[EpochStats], begun: float) -> dict[str, Any]:
         """Judge the epoch that was just learned; returns what the log says about it.
@@ -176,6 +180,9 @@ class Fit:
                 decision=verdict.decision,
                 waited=-1,
             )
+        if verdict.actions.remember_weights:
+            self.good = [learner.weights() for learner in self.learners]
+            progress = replace(progress, good_epoch=progress.epoch)
         in_warmup = progress.epoch < self.stage.first_choice
         waits_anew = verdict.actions.reset_early_stopping or in_warmup
         self.progress = replace(
@@ -187,6 +194,7 @@ class Fit:
             ),
             policy=verdict.policy,
             plans=(*progress.plans, plan),
+            restores=verdict.actions.restore_weights,
         )
         if self._stops():
             self._choose()
@@ -229,6 +237,8 @@ class Fit:
         plans, number = self.chosen[self.number].plans, self.progress.epoch
         record = self._trained(plan, stats, self.decision, self._unseen())
         self.progress = replace(self.progress, epoch=number + 1)
+        if any(later.begins_after == number for later in plans[number + 1 :]):
+            self.good = [self.learners[0].weights()]
         if number + 1 == len(plans):
             self.best = [self.learners[0].weights()]
             self.refitted.append(self.best[0])
@@ -340,6 +350,7 @@ class Fit:
                 overflow_weight=stage.overflow_weight,
             )
             learner.restart(weights)
+        self.good = self.best
         self.progress = Progress(
             plateau=Plateau(lr=self.stage.lr),
             policy=self.progress.policy,
@@ -379,6 +390,7 @@ class Fit:
             class_weights=tuple(loss_weights(self.rebalancing, actions, options).tolist()),
             multipliers=tuple(sampling_multipliers(self.rebalancing, actions, options).tolist()),
             drawing=drawing,
+            begins_after=self.progress.good_epoch if self.progress.restores else None,
         )
 
     def _unseen(self) -> Scored | None:
@@ -395,9 +407,9 @@ class Fit:
         tensors = (
             {"pooled": torch.from_numpy(self.pooled.copy())} if hasattr(self, "pooled") else {}
         )
-        for k, (learner, best) in enumerate(zip(self.learners, self.best, strict=True)):
+        for k, learner in enumerate(self.learners):
             tensors |= {f"{k}.{name}": x for name, x in learner.state().items()}
-            tensors[f"{k}.best"] = best
+            tensors |= {f"{k}.best": self.best[k], f"{k}.good": self.good[k]}
         for j, (weights, pooled) in enumerate(self.finished):
             tensors[f"finished.{j}.pooled"] = torch.from_numpy(pooled)
             tensors |= {f"finished.{j}.{k}": value for k, value in enumerate(weights)}
@@ -433,6 +445,8 @@ class Fit:
         self._begin(plain["number"])
         self.progress, self.done = progress, plain["done"]
         self.best = [tensors[f"{k}.best"] for k in range(len(self.learners))]
+        # States of earlier releases have none.
+        self.good = [tensors.get(f"{k}.good", best) for k, best in enumerate(self.best)]
         for k, learner in enumerate(self.learners):
             prefix = f"{k}."
             learner.load_state(

@@ -39,6 +39,8 @@ class EpochPlan:
         alpha: weight of the labels in the loss.
         beta: weight of the teacher's logits.
         gamma: weight of the teacher's features.
+        begins_after: the epoch whose weights it begins from, with a fresh optimiser, -1 for those of
+            its stage; as a rule None, then it goes on from where the last epoch ended.
     """
 
     epoch: int
@@ -51,6 +53,7 @@ class EpochPlan:
     alpha: float = 1.0
     beta: float = 0.0
     gamma: float = 0.0
+    begins_after: int | None = None
 
 
 BatchTransform = Callable[[Mapping[str, Tensor], torch.Generator], Mapping[str, Tensor]]

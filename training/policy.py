@@ -18,7 +18,12 @@ Strength of rebalancing per phase, f being the share of the ramp that is done:
 | ACTIVE | as in warm-up; 1 after a cool-down | target | 1 |
 | COOLDOWN, LOCKED | 0 | 0, 1 | 0 |
 
-A recall rescue acts at once, in the ramp too.
+A recall rescue acts at once, in the ramp too. After a cool-down there is a ramp even where none was
+asked for (``imbalance_ramp_epochs`` 0): full strength at once is what the net collapsed under.
+
+Learning without weights does not revive units that died, so a collapse goes back to the weights
+after the last epoch that was none, or to the first ones where a net collapsed to the rare classes
+before it ever was healthy.
 """
 
 from __future__ import annotations
@@ -81,7 +86,11 @@ class PolicyState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyActions:
-    """What the next epoch does. ``messages`` say why, for the log and the terminal."""
+    """What the next epoch does. ``messages`` say why, for the log and the terminal.
+
+    ``remember_weights``: those of the epoch just trained are good to come back to;
+    ``restore_weights``: come back to the last such ones, or to those that training began with.
+    """
 
     phase: Phase
     alpha: float
@@ -91,6 +100,8 @@ class PolicyActions:
     sampler_strength: float
     kd_paused: bool
     reset_early_stopping: bool = False
+    remember_weights: bool = False
+    restore_weights: bool = False
     messages: tuple[str, ...] = ()
 
 
@@ -138,7 +149,12 @@ def step(
         return following, actions_for(following, options, messages)
     if collapse is not None and is_new:
         following, message = _collapsed(following, collapse.reason, options)
-        return following, actions_for(following, options, [*messages, message], reset=True)
+        # A net that was never healthy and calls nothing abnormal may just be slow: it goes on.
+        good = following.healthy_seen or collapse.direction == "rare"
+        restores = good and policy.restore_after_collapse
+        back = "; back to the last good weights" if restores else ""
+        actions = actions_for(following, options, [*messages, message + back])
+        return following, replace(actions, reset_early_stopping=True, restore_weights=restores)
     following, change = _advanced(following, options)
     messages += change
     if collapse is None and following.phase in (Phase.RAMP, Phase.ACTIVE):
@@ -146,15 +162,14 @@ def step(
         if reason:
             following = _rescued(following, options)
             messages.append(f"{reason}: {_rescue_effect(following, options)}")
-    return following, actions_for(following, options, messages)
+    actions = actions_for(following, options, messages)
+    return following, replace(actions, remember_weights=collapse is None)
 
 
 def actions_for(
     state: PolicyState,
     options: ImbalanceOptions,
     messages: list[str] | tuple[str, ...] = (),
-    *,
-    reset: bool = False,
 ) -> PolicyActions:
     """The actions that a state asks for; a pure function of the state."""
     off = state.phase in _OFF
@@ -176,7 +191,6 @@ def actions_for(
         sampler_boost=1.0 if off else boost,
         sampler_strength=strength,
         kd_paused=off,
-        reset_early_stopping=reset,
         messages=tuple(messages),
     )
 
@@ -226,8 +240,15 @@ def _ramp_share(state: PolicyState, options: ImbalanceOptions) -> float:
     if state.phase is Phase.ACTIVE:
         return 1.0
     if state.phase is Phase.RAMP:
-        return state.phase_epochs / options.policy.imbalance_ramp_epochs
+        return state.phase_epochs / _ramp_epochs(state, options)
     return 0.0
+
+
+def _ramp_epochs(state: PolicyState, options: ImbalanceOptions) -> int:
+    policy = options.policy
+    if state.restarted and not policy.imbalance_ramp_epochs:
+        return policy.collapse_cooldown_epochs
+    return policy.imbalance_ramp_epochs
 
 
 def _counts(state: PolicyState, direction: str, options: ImbalanceOptions) -> bool:
@@ -270,14 +291,14 @@ def _advanced(state: PolicyState, options: ImbalanceOptions) -> tuple[PolicyStat
     policy = options.policy
     lengths = {
         Phase.WARMUP: policy.imbalance_warmup_epochs,
-        Phase.RAMP: policy.imbalance_ramp_epochs,
+        Phase.RAMP: _ramp_epochs(state, options),
         Phase.COOLDOWN: policy.collapse_cooldown_epochs,
     }
     if state.phase not in lengths or state.phase_epochs < lengths[state.phase]:
         return state, []
     if state.phase is Phase.COOLDOWN and state.direction == "rare":
         return state, ["still collapsed to the rare classes: rebalancing stays off"]
-    skip_ramp = policy.imbalance_ramp_epochs == 0
+    skip_ramp = _ramp_epochs(state, options) == 0
     target = Phase.ACTIVE if state.phase is Phase.RAMP or skip_ramp else Phase.RAMP
     message = f"policy: {state.phase} → {target}"
     return replace(state, phase=target, phase_epochs=0), [message]

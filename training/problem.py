@@ -127,6 +127,8 @@ class Progress:
         decision: decision of the best epoch.
         plans: what every epoch did.
         kd: state of the gate of distillation, in the stage that it is for.
+        good_epoch: the last epoch whose weights are good to come back to, -1 before the first.
+        restores: whether the next epoch comes back to them.
     """
 
     epoch: int = 0
@@ -138,6 +140,8 @@ class Progress:
     decision: Decision | None = None
     plans: tuple[EpochPlan, ...] = ()
     kd: KdState | None = None
+    good_epoch: int = -1
+    restores: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -151,6 +155,8 @@ class Progress:
             "decision": None if self.decision is None else self.decision.to_dict(),
             "plans": [asdict(plan) for plan in self.plans],
             "kd": None if self.kd is None else kd_state_to_dict(self.kd),
+            "good_epoch": self.good_epoch,
+            "restores": self.restores,
         }
 
     @classmethod
@@ -158,13 +164,16 @@ class Progress:
         """Inverse of :meth:`to_dict`."""
         decision = data["decision"]
         return cls(
-            **{name: data[name] for name in ("epoch", "best_epoch", "best_score", "waited")},
+            **{name: data[name] for name in _PLAIN if name in data},
             plateau=Plateau(**data["plateau"]),
             policy=state_from_dict(data["policy"]),
             decision=None if decision is None else Decision.from_dict(decision),
             plans=tuple(_plan_from_dict(plan) for plan in data["plans"]),
             kd=None if data["kd"] is None else kd_state_from_dict(data["kd"]),
         )
+
+
+_PLAIN = ("epoch", "best_epoch", "best_score", "waited", "good_epoch", "restores")
 
 
 def _plan_from_dict(data: Mapping[str, Any]) -> EpochPlan:

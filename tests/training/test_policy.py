@@ -94,9 +94,11 @@ def test_laws_of_the_policy(options, epochs):
         assert actions.reset_early_stopping == (state.collapses > before.collapses)
         entered = state.phase is not before.phase
         assert not entered or actions.messages, "every change of phase is explained"
-        assert actions_for(state, options) == replace(
-            actions, messages=(), reset_early_stopping=False
-        )
+        assert not (actions.remember_weights and actions.restore_weights)
+        assert actions.reset_early_stopping or not actions.restore_weights
+        transient = {"reset_early_stopping": False, "remember_weights": False}
+        transient |= {"restore_weights": False, "messages": ()}
+        assert actions_for(state, options) == replace(actions, **transient)
 
 
 @given(OPTIONS, st.lists(METRICS, min_size=1, max_size=20), st.data())
@@ -143,6 +145,31 @@ def test_one_long_collapse_is_counted_once_and_holds_the_cooldown():
     assert "still collapsed" in actions[-1].messages[0]
     _, actions = run(options, [HEALTHY] * 3 + [ALL_POSITIVE] * 6 + [HEALTHY])
     assert actions[-1].phase is Phase.RAMP
+
+
+def test_a_collapse_goes_back_to_good_weights_but_not_to_none():
+    options = resolve("binary", preset="balanced")
+    actions = run(options, [HEALTHY, HEALTHY, ALL_NEGATIVE, ALL_NEGATIVE, HEALTHY])[1]
+    assert [one.restore_weights for one in actions] == [False] * 3 + [True] + [False] * 2
+    assert [one.remember_weights for one in actions] == [False, True, True, False, False, True]
+    assert "back to the last good weights" in actions[3].messages[0]
+    # Never healthy: pushed to the rare side it begins anew, but a slow net keeps what it has.
+    assert run(options, [ALL_NEGATIVE, ALL_POSITIVE])[1][-1].restore_weights
+    slow, actions = run(options, [ALL_NEGATIVE] * 20)
+    assert slow.collapses == 1
+    assert not any(one.restore_weights for one in actions)
+    kept = resolve("binary", preset="balanced", overrides={"restore_after_collapse": False})
+    assert not any(one.restore_weights for one in run(kept, [HEALTHY] * 2 + [ALL_NEGATIVE])[1])
+
+
+def test_after_a_cooldown_there_is_a_ramp_even_where_none_was_asked_for():
+    asked = {"imbalance_warmup_epochs": 0, "imbalance_ramp_epochs": 0}
+    asked |= {"collapse_cooldown_epochs": 2}
+    options = resolve("binary", preset="balanced", overrides=asked)
+    actions = run(options, [HEALTHY, ALL_POSITIVE] + [HEALTHY] * 5)[1]
+    named = [one.phase.value for one in actions]
+    assert named == ["warmup", "active", "cooldown", "cooldown", "ramp", "ramp", "active", "active"]
+    assert [one.alpha for one in actions[2:]] == pytest.approx([0.0, 0.0, 0.0, 0.5, 1.0, 1.0])
 
 
 def test_the_founding_lock_at_the_first_collapse_is_an_option():
@@ -241,7 +268,7 @@ def test_actions_carry_what_the_loop_needs():
     names = {field.name for field in fields(PolicyActions)}
     assert names >= {
         "alpha", "weight_scale", "sampler_on", "sampler_boost", "kd_paused",
-        "reset_early_stopping", "messages",
+        "reset_early_stopping", "remember_weights", "restore_weights", "messages",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from training.fit import Diverged, Fit
 from training.loop import predict
+from training.presets import resolve
 
 
 def finished(fit: Fit) -> Fit:
@@ -73,6 +75,58 @@ def test_a_fit_broken_off_anywhere_continues_to_the_same_weights(problem, folds,
     assert torch.equal(weights(fit), weights(unbroken))
     assert fit.decision == unbroken.decision
     assert np.array_equal(fit.pooled, unbroken.pooled)
+
+
+def collapsed_after_two_epochs(problem, **options):
+    """A fit whose third epoch ends with everything called abnormal."""
+    fit = Fit(problem(steps_per_epoch=20, max_epochs=6, min_epochs=6, **options))
+    records = [fit.step(), fit.step()]
+    good = [learner.weights() for learner in fit.learners]
+    with torch.no_grad():
+        for learner in fit.learners:
+            head = learner.student.layers["head"]
+            head.raw_weight.zero_()
+            head.raw_bias.copy_(torch.tensor([-9.0, 9.0]))
+    records.append(fit.step())
+    return fit, good, records
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_collapse_goes_back_to_the_last_good_weights_with_a_fresh_optimiser(problem, folds):
+    fit, good, records = collapsed_after_two_epochs(problem, folds=folds)
+    assert [one["policy"]["actions"]["restore_weights"] for one in records] == [False, False, True]
+    assert "collapse to positive" in records[-1]["messages"][0]
+    plain, tensors = fit.state()
+    work = fit.work()
+    assert fit.work()[0][1].begins_after == 1
+    for (learner, _), weights_then in zip(work, good, strict=True):
+        assert torch.equal(learner.weights(), weights_then)
+        assert not learner.optimizer.mean.any()
+    again = Fit(problem(steps_per_epoch=20, max_epochs=6, min_epochs=6, folds=folds))
+    again.load_state(json.loads(json.dumps(plain)), {n: x.clone() for n, x in tensors.items()})
+    record = fit.step()
+    assert record["begins_after"] == 1
+    assert record["val"]["miss"] < 0.5
+    assert again.step()["train_loss"] == record["train_loss"]
+    assert torch.equal(weights(again), weights(fit))
+    assert fit.step()["begins_after"] is None
+
+
+def test_the_refit_goes_back_where_choosing_did(problem):
+    def kept_to_the_last(**options):
+        chosen = resolve("binary", overrides={"kept_epoch": "last"})
+        return replace(problem(**options), imbalance=chosen)
+
+    fit, _, _ = collapsed_after_two_epochs(kept_to_the_last, folds=True)
+    while not fit.refitting:
+        fit.step()
+    assert [plan.begins_after for plan in fit.chosen[0].plans] == [None] * 3 + [1] + [None] * 2
+    ends = []
+    while not fit.done:
+        begun = [learner.weights() for learner, _ in fit.work()][0]
+        ends.append((begun, fit.step(), weights(fit).clone()))
+    assert torch.equal(ends[3][0], ends[1][2])
+    assert not torch.equal(ends[3][0], ends[2][2])
 
 
 def test_folds_choose_on_samples_that_nobody_learned_from_and_refit_on_all(problem):
