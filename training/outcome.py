@@ -12,7 +12,6 @@ from photonic.decision import softmax
 from photonic.files import atomic_write
 from photonic.layers import ExactCore
 from photonic.profile import load_profile
-from training.comparison import write_comparison
 from training.config import RunConfig
 from training.evaluate import Predictions, report
 from training.fit import Fit
@@ -28,7 +27,6 @@ from training.run import (
     save_run,
     save_student,
 )
-from training.score import score_predictions
 from training.workloads import Dataset
 
 SAMPLE_SIZE = 1024
@@ -72,6 +70,11 @@ def _counts(data: Dataset, index: np.ndarray) -> dict[str, int]:
 
 def finish(name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit) -> None:
     """Write everything that a finished run holds into its directory."""
+    # Pictures and baselines take seconds to import; a run that is killed before never needs them.
+    from training.comparison import write_comparison
+    from training.plots import write_figures
+    from training.score import score_predictions
+
     predictions = _all_predictions(data, fit)
     checkpoint = save_student(out, fit.student)
     for subset, values in predictions.items():

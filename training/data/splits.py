@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from photonic.errors import ConfigError, DataError
 from training.data.beatset import BeatSet, Indices
@@ -290,6 +289,8 @@ def _random_share(beats: BeatSet, selection: Indices, seed: int) -> tuple[Indice
             f"{len(selection)} training beats, one only of class {', '.join(rare) or '-'}: a "
             "random validation share needs two beats per class and ten in all"
         )
+    from sklearn.model_selection import train_test_split  # takes seconds to import
+
     train, val = train_test_split(
         selection, test_size=_VALIDATION_SHARE, stratify=label, random_state=seed
     )
@@ -322,6 +323,8 @@ def _balanced(beats: BeatSet, selection: Indices) -> tuple[Indices, ...]:
     # A class with fewer beats than folds cannot be spread; it goes wherever its record goes.
     counts = np.bincount(label)
     strata = np.where(counts[label] < num_folds, counts.argmax(), label)
+    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds to import
+
     folds = StratifiedGroupKFold(num_folds).split(strata, strata, record)
     return tuple(selection[val] for _, val in folds)
 
