@@ -1,28 +1,41 @@
-"""Eight seeds together against one after the other: training, judging and both, in one run.
+"""Eight seeds together against one after the other, both as the command line has them.
 
-Every member is a complete fit on records of a folder (split `seed`): training epochs, prediction of
-validation and test beats, threshold search, policy. One after the other is one thread, as
-``photonic train`` is by default; together is timed with one thread and with two.
+One after the other is one ``photonic train ecg --seed K`` after another; together is one
+``photonic train ecg --seeds`` with a worker per core, run when half of the others are done, since
+machines change their speed. Two times are compared: of training alone, as the logs have it
+(``seconds`` of the epochs: training, prediction, threshold search; of the slowest worker), and from
+the start of the first process to the end of the last, with imports, data, figures and pictures.
 
-    python benchmarks/bench_population.py --data ../shared/data/mitdb --student segment
+    python benchmarks/bench_population.py --data ../shared/data/mitdb --student segment --epochs 6
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import subprocess
+import sys
+import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from photonic.threads import torch_threads
-from training.config import with_values
-from training.fit import Fit
-from training.population import epoch_of_all
-from training.setup import build_problem
-from training.workloads import workload
+from photonic.threads import available_cores
+from training.run import read_log
+
+
+def timed(options: list[str], out: Path) -> float:
+    """Seconds that one command takes."""
+    command = [sys.executable, "-m", "photonic.cli.main", "train", "ecg", *options]
+    begun = time.perf_counter()
+    subprocess.run([*command, "--out", str(out), "--json"], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def training(run: Path) -> float:
+    """Seconds that the epochs of a run directory took."""
+    return sum(line["seconds"] for line in read_log(run) if line["event"] == "epoch")
 
 
 def main() -> None:
@@ -32,37 +45,35 @@ def main() -> None:
     parser.add_argument("--labels", default="seed-binary")
     parser.add_argument("--split", default="seed")
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=2, help="epochs; the fastest one counts")
-    parser.add_argument("--plain", action="store_true", help="without augmentation and noise")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=available_cores())
     args = parser.parse_args()
-    given = {"data": args.data, "student": args.student, "labels": args.labels, "split": args.split}
-    config = workload("ecg").resolve(given)
-    if args.plain:
-        changes = dict.fromkeys(("augment_shift_samples", "augment_wander", "augment_noise"), 0)
-        changes |= {"augment_amplitude": 0, "weight_noise": 0, "activation_noise": 0}
-        config = with_values(config, **changes)
-    problem = build_problem("ecg", config, workload("ecg").load(config, lambda _: None))
-
-    def fits() -> list[Fit]:
-        return [Fit(replace(problem, seed=seed)) for seed in range(args.seeds)]
-
+    options = [
+        *("--data", str(args.data), "--student", args.student),
+        *("--labels", args.labels, "--split", args.split),
+        *("--max-epochs", str(args.epochs), "--min-epochs", str(args.epochs)),
+    ]
     print(f"{platform.machine()}, torch {torch.__version__}, {args.seeds} seeds, {args.student}")
-    with torch_threads(1):
-        groups = {"one after the other": fits(), "together, 1 thread": fits()}
-        groups["together, 2 threads"] = fits()
-        best: dict[str, float] = {}
-        for _ in range(args.epochs):
-            for name, members in groups.items():
-                begun = time.perf_counter()
-                if name == "one after the other":
-                    for fit in members:
-                        fit.step()
-                else:
-                    epoch_of_all(members, threads=2 if "2" in name else 1)
-                best[name] = min(best.get(name, 1e9), time.perf_counter() - begun)
-    alone = best["one after the other"]
-    for name, seconds in best.items():
-        print(f"{name:22s} {seconds:7.2f} s an epoch of all   {alone / seconds:5.2f} ×")
+    half = args.seeds // 2
+    with tempfile.TemporaryDirectory() as folder:
+        singles = [Path(folder, f"single_{seed}") for seed in range(args.seeds)]
+        together = Path(folder, "together")
+
+        def alone(seeds: range) -> float:
+            return sum(timed([*options, "--seed", str(seed)], singles[seed]) for seed in seeds)
+
+        wall_alone = alone(range(half))
+        several = ["--seeds", f"0..{args.seeds - 1}", "--workers", str(args.workers)]
+        wall = timed([*options, *several], together)
+        wall_alone += alone(range(half, args.seeds))
+        learned_alone = sum(training(run) for run in singles)
+        learned = max(training(run) for run in together.iterdir())
+    print(f"{'':24s} {'alone':>8s} {'together':>9s}  ratio ({args.workers} workers)")
+    for name, before, after in (
+        ("training, per epoch, s", learned_alone / args.epochs, learned / args.epochs),
+        ("whole command, s", wall_alone, wall),
+    ):
+        print(f"{name:24s} {before:8.2f} {after:9.2f}  {before / after:.2f} ×")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ All draws come from one generator on the CPU, so that a run is the same on any d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from photonic.beats import FS_HZ
 from photonic.errors import DataError
+from photonic.students.compiled import kernel_for
+
+KERNEL = "training.augment_kernel"
 
 
 class AugmentOptions(BaseModel):
@@ -84,47 +88,119 @@ class BeatAugmenter:
 
         All channels of a beat move together; white noise is drawn for each of them.
         """
-        o, beat = self.options, inputs["beat"]
-        batch, samples, channels = beat.shape
-
-        def uniform(low: float, high: float) -> Tensor:
-            return torch.rand(batch, 1, generator=generator).to(beat) * (high - low) + low
-
-        if o.augment_shift_samples:
-            beat = shifted(beat, self._shifts(batch, generator).to(beat.device))
+        beat = inputs["beat"]
+        drawn = self._draw(len(beat), beat[:0], generator)
+        if drawn.shift is not None:
+            beat = shifted(beat, drawn.shift.to(beat.device))
         else:
             beat = beat.clone()  # what follows writes in place: half of the time is memory
-        if o.augment_wander:
-            time_s = torch.arange(samples, device=beat.device) / FS_HZ
-            angle = 2 * math.pi * (uniform(*WANDER_HZ) * time_s + uniform(0.0, 1.0))
-            beat.add_((uniform(0.0, o.augment_wander) * torch.sin(angle))[..., None])
-        if self.noise is not None:
-            beat.add_(self._recorded_noise(beat, generator)[..., None])
-        if o.augment_amplitude:
-            beat.mul_(uniform(1.0 - o.augment_amplitude, 1.0)[..., None])
-        if o.augment_noise:
-            white = torch.randn(batch, samples, channels, generator=generator).to(beat)
-            beat.addcmul_(white, uniform(0.0, o.augment_noise)[..., None])
+        if drawn.wander is not None:
+            beat.add_(drawn.wander[..., None])
+        if drawn.starts is not None and drawn.snr_db is not None:
+            beat.add_(self._recorded_noise(beat, drawn.starts, drawn.snr_db)[..., None])
+        if drawn.amplitude is not None:
+            beat.mul_(drawn.amplitude[..., None])
+        if drawn.white is not None and drawn.level is not None:
+            beat.addcmul_(drawn.white, drawn.level[..., None])
         return {**inputs, "beat": beat.clamp_(-1.0, 1.0)}
 
-    def _shifts(self, batch: int, generator: torch.Generator) -> Tensor:
-        most = self.options.augment_shift_samples
-        return torch.randint(-most, most + 1, (batch,), generator=generator)
+    def of_members(
+        self,
+        inputs: Mapping[str, Tensor],
+        batches: Tensor,
+        generators: Sequence[torch.Generator],
+    ) -> dict[str, Tensor]:
+        """What each member of a population draws for its own batch, in one pass.
 
-    def _recorded_noise(self, beat: Tensor, generator: torch.Generator) -> Tensor:
+        Args:
+            inputs: of every sample, each ``(n, tokens, channels)``.
+            batches: numbers of the samples of each member's batch, ``(members, batch)``.
+            generators: of the members.
+
+        Returns:
+            Each input as ``(members, batch, tokens, channels)``.
+        """
+        beats = inputs["beat"]
+        kernel = kernel_for(KERNEL, beats) if self.noise is None and beats.is_contiguous() else None
+        taken = {
+            name: x.index_select(0, batches.flatten()).unflatten(0, batches.shape)
+            for name, x in inputs.items()
+            if kernel is None or name != "beat"
+        }
+        if kernel is None:
+            parts = [
+                self({"beat": own}, generator)["beat"]
+                for own, generator in zip(taken["beat"], generators, strict=True)
+            ]
+            return {**taken, "beat": torch.stack(parts)}
+        changed = beats.new_empty((*batches.shape, *beats.shape[1:]))
+        for out, batch, generator in zip(changed, batches, generators, strict=True):
+            drawn = self._draw(len(batch), beats[:0], generator)
+            values = drawn.filled(batch, beats)
+            kernel.augmented_beats(
+                beats.numpy(), batch.numpy(), *(x.numpy() for x in values), out.numpy()
+            )
+        return {**taken, "beat": changed}
+
+    def _draw(self, batch: int, like: Tensor, generator: torch.Generator) -> _Drawn:
+        """All numbers for a batch of beats of the kind ``like (0, samples, channels)``."""
+        o, (_, samples, channels) = self.options, like.shape
+        drawn = _Drawn()
+
+        def uniform(low: float, high: float) -> Tensor:
+            return torch.rand(batch, 1, generator=generator).to(like) * (high - low) + low
+
+        if most := o.augment_shift_samples:
+            drawn.shift = torch.randint(-most, most + 1, (batch,), generator=generator)
+        if o.augment_wander:
+            time_s = torch.arange(samples, device=like.device) / FS_HZ
+            angle = 2 * math.pi * (uniform(*WANDER_HZ) * time_s + uniform(0.0, 1.0))
+            drawn.wander = uniform(0.0, o.augment_wander) * torch.sin(angle)
+        if self.noise is not None:
+            last = len(self.noise) - samples
+            drawn.starts = torch.randint(last + 1, (batch, 1), generator=generator)
+            drawn.snr_db = uniform(o.augment_snr_db, o.augment_snr_db + SNR_SPAN_DB)
+        if o.augment_amplitude:
+            drawn.amplitude = uniform(1.0 - o.augment_amplitude, 1.0)
+        if o.augment_noise:
+            drawn.white = torch.randn(batch, samples, channels, generator=generator).to(like)
+            drawn.level = uniform(0.0, o.augment_noise)
+        return drawn
+
+    def _recorded_noise(self, beat: Tensor, starts: Tensor, snr_db: Tensor) -> Tensor:
         """A stretch of the noise record per beat, ``(batch, samples)``, at the drawn SNR.
 
         The ratio is of powers: the beat's first channel over the stretch, both about their mean.
         """
         assert self.noise is not None
-        batch, samples, _ = beat.shape
-        starts = torch.randint(len(self.noise) - samples + 1, (batch, 1), generator=generator)
-        stretch = self.noise[starts + torch.arange(samples)].to(beat)
+        stretch = self.noise[starts + torch.arange(beat.shape[1])].to(beat)
         stretch = stretch - stretch.mean(1, keepdim=True)
-        lowest = self.options.augment_snr_db
-        snr_db = lowest + SNR_SPAN_DB * torch.rand(batch, 1, generator=generator).to(beat)
         power = beat[..., 0].var(1, keepdim=True) / stretch.var(1, keepdim=True).clamp(min=1e-12)
         return stretch * torch.sqrt(power * 10.0 ** (-snr_db / 10.0))
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """What was drawn for a batch; None where it is not asked for. Columns are ``(batch, 1)``."""
+
+    shift: Tensor | None = None
+    wander: Tensor | None = None
+    starts: Tensor | None = None
+    snr_db: Tensor | None = None
+    amplitude: Tensor | None = None
+    white: Tensor | None = None
+    level: Tensor | None = None
+
+    def filled(self, batch: Tensor, like: Tensor) -> tuple[Tensor, ...]:
+        """Shift, wander, amplitude, white noise and level as the kernel wants them."""
+        size = len(batch)
+        return (
+            torch.zeros_like(batch) if self.shift is None else self.shift,
+            like.new_empty((0, 0)) if self.wander is None else self.wander,
+            like.new_ones(size) if self.amplitude is None else self.amplitude[:, 0],
+            like.new_empty((0, 0, 0)) if self.white is None else self.white,
+            like.new_zeros(size) if self.level is None else self.level[:, 0],
+        )
 
 
 def shifted(beat: Tensor, shifts: Tensor) -> Tensor:

@@ -58,6 +58,9 @@ class Diverged(DataError):
         super().__init__(message)
         self.record = record
 
+    def __reduce__(self) -> tuple[type[Diverged], tuple[str, Mapping[str, Any]]]:
+        return type(self), (str(self), self.record)
+
 
 class Fit:
     """Training as a sequence of epochs.
@@ -115,7 +118,7 @@ class Fit:
         return self.conclude(stats, begun)
 
     def work(self) -> list[tuple[Learner, EpochPlan]]:
-        """What the next epoch is: who learns, from now on where the plan goes back, and the plan."""
+        """What the next epoch is: who learns by which plan, from good weights if it goes back."""
         plan = self._next_plan()
         if plan.begins_after is not None:
             for learner, weights in zip(self.learners, self.good, strict=True):

@@ -39,8 +39,8 @@ class EpochPlan:
         alpha: weight of the labels in the loss.
         beta: weight of the teacher's logits.
         gamma: weight of the teacher's features.
-        begins_after: the epoch whose weights it begins from, with a fresh optimiser, -1 for those of
-            its stage; as a rule None, then it goes on from where the last epoch ended.
+        begins_after: number of the epoch whose weights it goes back to, with a fresh optimiser, or
+            -1 for the first ones of the stage; None where it goes on from the epoch before.
     """
 
     epoch: int
@@ -144,6 +144,7 @@ class Learner:
         self.optimizer = Adam(self.parameters.value.data, options)
         self.disturbance: Disturbance | None = None
         self.overflow_weight = 0.0
+        self.as_row = False  # predict as training in a population computes
 
     def enter(
         self,
@@ -229,7 +230,7 @@ class Learner:
         """Logits ``(len(index), classes)`` of the weights to keep, without dropout."""
         current = self.parameters.value.detach().clone()
         self.parameters.load(self.weights())
-        logits = predict(self.student, self.samples.inputs, index)
+        logits = predict(self.student, self.samples.inputs, index, as_row=self.as_row)
         self.parameters.load(current)
         return logits
 
@@ -288,6 +289,7 @@ def predict(
     index: np.ndarray | Tensor | None = None,
     *,
     batch_size: int = 2048,
+    as_row: bool = False,
 ) -> np.ndarray:
     """Logits ``(n, classes)``, float32, of the student as it stands, without dropout.
 
@@ -296,14 +298,19 @@ def predict(
         inputs: each input by name, ``(n, tokens, channels)``.
         index: which samples; all of them if left out.
         batch_size: samples at once.
+        as_row: compute as for a row of a population: faster, and equal but for rounding.
     """
     count = len(next(iter(inputs.values())))
     chosen = torch.arange(count) if index is None else torch.as_tensor(index)
     was_training = student.training
     student.eval()
-    parts = [
-        student({name: x[part.to(x.device)] for name, x in inputs.items()})[0].cpu().numpy()
-        for part in chosen.split(batch_size)
-    ]
+    parts = []
+    for part in chosen.split(batch_size):
+        taken = {name: x[part.to(x.device)] for name, x in inputs.items()}
+        if as_row:
+            logits = student({n: x[None] for n, x in taken.items()}, student.raw()[None])[0][0]
+        else:
+            logits, _ = student(taken)
+        parts.append(logits.cpu().numpy())
     student.train(was_training)
     return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

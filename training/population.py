@@ -3,13 +3,18 @@
 Epochs go in step: all members learn in one pass (:mod:`training.together`), then each is judged by
 itself and may stop by itself. Stages on bits or chips and stages with a teacher have members that
 cannot share a pass; they train one after the other within the epoch, to the same result.
+
+Members know nothing of each other, so a population may be cut into parts: each is a process that
+continues the run directories of its members, and the one that started them follows their logs.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +24,8 @@ import numpy as np
 
 from photonic.errors import RunError
 from photonic.files import atomic_directory
+from photonic.sweep.workers import process_pool
+from photonic.threads import torch_threads
 from training.config import RunConfig, read_config, with_values
 from training.fit import Diverged, Fit
 from training.loop import EpochStats
@@ -32,6 +39,8 @@ from training.workloads import Dataset, workload
 
 MEMBER = "seed_"
 """Beginning of the name of a member's run directory."""
+POLL_S = 0.2
+"""How often the logs of members in other processes are looked at."""
 
 
 def train_population(
@@ -40,16 +49,18 @@ def train_population(
     seeds: Sequence[int],
     out: Path,
     callbacks: Callbacks,
+    *,
+    workers: int = 1,
 ) -> list[Run]:
     """Train one configuration from several seeds and write ``out/seed_K`` for each.
 
     Args:
         name: of the workload.
-        config: complete configuration; ``optim.threads`` says how many parts of the population are
-            worked on side by side.
+        config: complete configuration.
         seeds: of the members.
         out: the folder to make.
         callbacks: who follows.
+        workers: processes that the members are spread over; 1 is this one.
 
     Raises:
         ConfigError: ``out`` is not empty, or options that cannot be honoured.
@@ -59,18 +70,25 @@ def train_population(
     refuse_occupied(out)
     check_logger(config.logging.logger)
     configs = [with_values(config, seed=seed) for seed in seeds]
-    members = _prepare(name, configs, callbacks)
-    for message in members[0][2].messages:
-        callbacks.on_message(message)
-    with atomic_directory(out) as folder:
-        for own, data, fit in members:
-            (folder / f"{MEMBER}{own.seed}").mkdir()
-            begin(folder / f"{MEMBER}{own.seed}", name, own, data, fit)
-    sessions = [
-        Session(name, own, out / f"{MEMBER}{own.seed}", data, fit, _of_seed(own.seed, callbacks))
-        for own, data, fit in members
-    ]
-    return _carry_on(sessions, callbacks)
+    with _pool(workers, len(configs)) as pool:
+        members = _prepare(name, configs, callbacks)
+        for message in members[0][2].messages:
+            callbacks.on_message(message)
+        folders = [out / f"{MEMBER}{own.seed}" for own, _, _ in members]
+        with atomic_directory(out) as folder:
+            for (own, data, fit), target in zip(members, folders, strict=True):
+                (folder / target.name).mkdir()
+                begin(folder / target.name, name, own, data, fit)
+        if pool is not None:
+            del members  # the workers have their own
+            _train_in_parts(pool, folders, workers, callbacks)
+            return [load_run(folder) for folder in folders]
+        sessions = [
+            Session(name, own, folder, data, fit, _of_seed(own.seed, callbacks))
+            for (own, data, fit), folder in zip(members, folders, strict=True)
+        ]
+    _train(sessions, callbacks)
+    return [session.finish() for session in sessions]
 
 
 def is_population(out: Path) -> bool:
@@ -78,7 +96,7 @@ def is_population(out: Path) -> bool:
     return bool(_members(out))
 
 
-def resume_population(out: Path, callbacks: Callbacks) -> list[Run]:
+def resume_population(out: Path, callbacks: Callbacks, *, workers: int = 1) -> list[Run]:
     """Continue the members of an interrupted population; those that are done stay as they are.
 
     Raises:
@@ -86,24 +104,14 @@ def resume_population(out: Path, callbacks: Callbacks) -> list[Run]:
     """
     folders = _members(out)
     open_ones = [f for f in folders if not (f / META).is_file() or (f / RESUME).is_file()]
-    states = {}
-    for folder in open_ones:
-        clear_partial(folder)
-        states[folder] = load_state(folder)
-    names = {name for name, _, _ in states.values()}
-    if len(names) > 1:
-        raise RunError(f"{out}: its members are of several workloads: {', '.join(sorted(names))}")
-    if not states:
-        return [load_run(folder) for folder in folders]
-    (name,) = names
-    configs = [read_config(folder / CONFIG, workload(name).config) for folder in open_ones]
-    sessions = []
-    for folder, (own, data, fit) in zip(open_ones, _prepare(name, configs, callbacks), strict=True):
-        _, plain, tensors = states[folder]
-        fit.load_state(plain["fit"], tensors)
-        os.truncate(folder / LOG, plain["log_bytes"])
-        sessions.append(Session(name, own, folder, data, fit, _of_seed(own.seed, callbacks)))
-    _carry_on(sessions, callbacks)
+    with _pool(workers, len(open_ones)) as pool:
+        if pool is not None:
+            _train_in_parts(pool, open_ones, workers, callbacks)
+        elif open_ones:
+            sessions = _reopen(open_ones, callbacks)
+            _train(sessions, callbacks)
+            for session in sessions:
+                session.finish()
     return [load_run(folder) for folder in folders]
 
 
@@ -118,6 +126,84 @@ def summarise(runs: Sequence[Run]) -> dict[str, Any]:
                 sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
                 found[subset][key] = {"mean": float(np.mean(values)), "sd": sd}
     return found
+
+
+def _reopen(folders: Sequence[Path], callbacks: Callbacks) -> list[Session]:
+    """Members as their run directories have them."""
+    states = {}
+    for folder in folders:
+        clear_partial(folder)
+        states[folder] = load_state(folder)
+    names = {name for name, _, _ in states.values()}
+    if len(names) > 1:
+        where = folders[0].parent
+        raise RunError(f"{where}: its members are of several workloads: {', '.join(sorted(names))}")
+    (name,) = names
+    configs = [read_config(folder / CONFIG, workload(name).config) for folder in folders]
+    sessions = []
+    for folder, (own, data, fit) in zip(folders, _prepare(name, configs, callbacks), strict=True):
+        _, plain, tensors = states[folder]
+        fit.load_state(plain["fit"], tensors)
+        os.truncate(folder / LOG, plain["log_bytes"])
+        sessions.append(Session(name, own, folder, data, fit, _of_seed(own.seed, callbacks)))
+    return sessions
+
+
+def _pool(workers: int, num_members: int) -> AbstractContextManager[Executor | None]:
+    """Workers, or None where one process is enough."""
+    workers = min(workers, num_members)
+    return process_pool(workers) if workers > 1 else nullcontext()
+
+
+def _part(folders: Sequence[Path]) -> list[str]:
+    """What a worker does: continue some members; returns what is said of them at the end."""
+    said: list[str] = []
+    with torch_threads(1):
+        sessions = _reopen(folders, Callbacks(on_message=said.append))
+        _train(sessions, Callbacks())
+        said.clear()  # until here it stands in the logs
+        for session in sessions:
+            session.finish()
+    return said
+
+
+def _train_in_parts(
+    pool: Executor, folders: Sequence[Path], workers: int, callbacks: Callbacks
+) -> None:
+    """Continue members in the workers of a pool, following their logs."""
+    logs = []
+    for folder in folders:
+        _, plain, _ = load_state(folder)
+        os.truncate(folder / LOG, plain["log_bytes"])
+        own = _of_seed(int(folder.name.removeprefix(MEMBER)), callbacks)
+        logs.append((own, _new_records(folder / LOG, plain["log_bytes"])))
+    workers = min(workers, len(folders))
+    futures = [pool.submit(_part, folders[k::workers]) for k in range(workers)]
+    done = False
+    while not done:
+        done = not wait(futures, timeout=POLL_S).not_done
+        for own, records in logs:
+            for record in next(records):
+                own.on_epoch(record)
+                for message in record.get("messages", ()):
+                    own.on_message(message)
+        for future in futures:
+            if future.done():
+                future.result()  # raises what stopped the worker
+    for future in futures:
+        for message in future.result():
+            callbacks.on_message(message)
+
+
+def _new_records(log: Path, start: int) -> Iterator[list[dict[str, Any]]]:
+    """Epochs that were logged since the last look, from byte ``start`` on."""
+    while True:
+        with log.open("rb") as stream:
+            stream.seek(start)
+            whole, end, _ = stream.read().rpartition(b"\n")
+        start += len(whole + end)
+        records = [json.loads(line) for line in whole.splitlines()]
+        yield [record for record in records if record["event"] == "epoch"]
 
 
 def _members(out: Path) -> list[Path]:
@@ -159,7 +245,7 @@ def _of_seed(seed: int, callbacks: Callbacks) -> Callbacks:
 
 
 def epoch_of_all(
-    fits: Sequence[Fit], *, threads: int = 1, advance: Callable[[int], None] = lambda _: None
+    fits: Sequence[Fit], *, advance: Callable[[int], None] = lambda _: None
 ) -> list[Mapping[str, Any] | Diverged]:
     """One epoch of every fit: learned in one pass, then judged each by itself.
 
@@ -168,9 +254,7 @@ def epoch_of_all(
     """
     begun = perf_counter()
     work = [fit.work() for fit in fits]
-    stats = iter(
-        train_together([pair for pairs in work for pair in pairs], threads=threads, advance=advance)
-    )
+    stats = iter(train_together([pair for pairs in work for pair in pairs], advance=advance))
 
     def judged(fit: Fit, found: list[EpochStats]) -> Mapping[str, Any] | Diverged:
         try:
@@ -178,15 +262,14 @@ def epoch_of_all(
         except Diverged as error:
             return error
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(judged, fits, [[next(stats) for _ in pairs] for pairs in work]))
+    found = [[next(stats) for _ in pairs] for pairs in work]
+    return [judged(fit, each) for fit, each in zip(fits, found, strict=True)]
 
 
-def _carry_on(sessions: Sequence[Session], callbacks: Callbacks) -> list[Run]:
-    threads = sessions[0].config.optim.threads
+def _train(sessions: Sequence[Session], callbacks: Callbacks) -> None:
     while active := [session for session in sessions if not session.fit.done]:
         fits = [session.fit for session in active]
-        records = epoch_of_all(fits, threads=threads, advance=callbacks.on_step)
+        records = epoch_of_all(fits, advance=callbacks.on_step)
         for session, record in zip(active, records, strict=True):
             if isinstance(record, Diverged):
                 session.diverged(record)
@@ -195,4 +278,3 @@ def _carry_on(sessions: Sequence[Session], callbacks: Callbacks) -> list[Run]:
         for record in records:
             if isinstance(record, Diverged):
                 raise record
-    return [session.finish() for session in sessions]

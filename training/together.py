@@ -9,7 +9,6 @@ back in the learners, so that they may be judged, saved or trained alone as if n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from photonic.layers import ExactCore
 from photonic.students import Student
 from photonic.students.injection import Injection
+from training.augment import BeatAugmenter
 from training.loop import EpochPlan, EpochStats, Learner
 from training.optim import Adam, clip_norm, learning_rates
 
@@ -35,43 +35,33 @@ def can_stack(learner: Learner) -> bool:
 
 
 def train_together(
-    work: Sequence[Work],
-    *,
-    threads: int = 1,
-    advance: Callable[[int], None] = lambda _: None,
+    work: Sequence[Work], *, advance: Callable[[int], None] = lambda _: None
 ) -> list[EpochStats]:
     """One epoch of every learner, each by its own plan.
 
     Args:
         work: learners of equal students and options, with their plans.
-        threads: parts of the population that are trained side by side.
         advance: called with the number of optimiser steps that were made.
 
     Returns:
         What :meth:`Learner.train_epoch` returns, for each of them.
     """
-    stats: list[EpochStats | None] = [None] * len(work)
+    stats: dict[int, EpochStats] = {}
     groups: dict[tuple, list[int]] = {}
     for k, (learner, _) in enumerate(work):
         alone = () if can_stack(learner) else (k,)
         key = id(learner.samples), id(learner.objective), *alone
         groups.setdefault(key, []).append(k)
-    parts: list[list[int]] = []
     for members in groups.values():
-        count = min(threads, len(members))
-        parts += [members[i::count] for i in range(count)]
-
-    def train(part: list[int]) -> list[EpochStats]:
-        if len(part) == 1:
-            learner, plan = work[part[0]]
-            return [learner.train_epoch(plan, advance)]
-        return _stacked([work[k] for k in part], advance)
-
-    with ThreadPoolExecutor(threads) as pool:
-        for part, found in zip(parts, pool.map(train, parts), strict=True):
-            for k, each in zip(part, found, strict=True):
-                stats[k] = each
-    return [each for each in stats if each is not None]
+        for k in members:
+            work[k][0].as_row = len(members) > 1
+        if len(members) == 1:
+            learner, plan = work[members[0]]
+            found = [learner.train_epoch(plan, advance)]
+        else:
+            found = _stacked([work[k] for k in members], advance)
+        stats |= zip(members, found, strict=True)
+    return [stats[k] for k in range(len(work))]
 
 
 def _stacked(work: list[Work], advance: Callable[[int], None]) -> list[EpochStats]:
@@ -149,6 +139,9 @@ def _program_of(learners: Sequence[Learner]) -> Student:
 def _inputs(learners: Sequence[Learner], batch: Tensor) -> dict[str, Tensor]:
     """Inputs ``(members, batch, ...)`` of each member's samples."""
     first = learners[0]
+    if isinstance(first.transform, BeatAugmenter):
+        generators = [learner.generator for learner in learners]
+        return first.transform.of_members(first.samples.inputs, batch, generators)
     if first.transform is None:
         taken = first.inputs(batch.flatten())
         return {name: x.unflatten(0, batch.shape) for name, x in taken.items()}

@@ -14,7 +14,7 @@ from photonic.cli.eval_only import TrainCommand, eval_only_options
 from photonic.cli.options import config_option, given_options, json_option, options_from_model
 from photonic.cli.output import print_json, print_table, progress
 from photonic.cli.param_types import Seeds
-from photonic.threads import torch_threads
+from photonic.threads import available_cores, torch_threads
 from training.population import is_population, resume_population, summarise, train_population
 from training.run import Run
 from training.train import Callbacks
@@ -22,6 +22,12 @@ from training.train import resume as resume_run
 from training.train import train as train_run
 from training.workloads import Dataset, workload
 from training.workloads.ecg import EcgConfig
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="With --seeds: processes that the members are spread over.  [default: one per core]",
+)
 
 
 @click.command(cls=TrainCommand)
@@ -49,26 +55,34 @@ from training.workloads.ecg import EcgConfig
     type=Seeds(),
     help="Several seeds in one go, 0..7 or 0,2,5: a run directory OUT/seed_K for each.",
 )
+@workers_option
 @json_option
 @click.pass_context
 def ecg(
-    context: click.Context, out: Path, seeds: tuple[int, ...] | None, as_json: bool, **_: Any
+    context: click.Context,
+    out: Path,
+    seeds: tuple[int, ...] | None,
+    workers: int | None,
+    as_json: bool,
+    **_: Any,
 ) -> None:
     """Heartbeats of WFDB records to classes of arrhythmia.
 
     Options that are not given take the values of the recipe and of the strategy preset; all of
     them stand in config.toml of the run directory, which --config takes back. With --seeds the
-    members of a population learn in one vectorised pass.
+    members of a population learn in one vectorised pass, or one per worker.
     """
-    own = ("out", "as_json", "seeds")
+    own = ("out", "as_json", "seeds", "workers")
     given = {k: v for k, v in given_options(context).items() if k not in own}
     if seeds and context.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--seed and --seeds: give one of them")
+    if workers and not seeds:
+        raise click.UsageError("--workers is for a population: give --seeds too")
     config = workload("ecg").resolve(given)
     if seeds:
-        # The threads are parts of the population; inside an operator there is one.
+        workers = workers or available_cores()
         with torch_threads(1), _followed(as_json) as callbacks:
-            runs = train_population("ecg", config, seeds, out, callbacks)
+            runs = train_population("ecg", config, seeds, out, callbacks, workers=workers)
         _print_population(out, runs, as_json)
         return
     with torch_threads(config.optim.threads), _followed(as_json) as callbacks:
@@ -78,15 +92,16 @@ def ecg(
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@workers_option
 @json_option
-def resume(run: Path, as_json: bool) -> None:
+def resume(run: Path, workers: int | None, as_json: bool) -> None:
     """Continue an interrupted run, to the same weights as if it had not been interrupted.
 
     A population goes on with all of its members.
     """
     if is_population(run):
         with torch_threads(1), _followed(as_json) as callbacks:
-            members = resume_population(run, callbacks)
+            members = resume_population(run, callbacks, workers=workers or available_cores())
         _print_population(run, members, as_json)
         return
     with torch_threads(1), _followed(as_json) as callbacks:

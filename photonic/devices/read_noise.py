@@ -75,7 +75,10 @@ class TrainingNoise:
 
     def normal(self, shape: tuple[int, ...], sigma: float, like: Tensor) -> Tensor:
         """Normal numbers of standard deviation ``sigma`` times the present strength."""
-        noise = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return self.fill(torch.empty(shape, dtype=like.dtype, device=like.device), sigma)
+
+    def fill(self, noise: Tensor, sigma: float) -> Tensor:
+        """:meth:`normal` in place."""
         return noise.normal_(0.0, sigma * self.strength, generator=self.generator)
 
     def state(self) -> dict[str, Tensor]:

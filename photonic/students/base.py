@@ -14,7 +14,7 @@ from photonic.execute import execute, grids
 from photonic.layers import CodedLayer, ConstrainedLinear, Core, ExactCore, TensorShape, activate
 from photonic.program import Activation, Input, Linear, Mean, Program, Step, sources
 from photonic.students.coded import can_be_coded, coded_patches
-from photonic.students.fused import AffineMaps, find_chains
+from photonic.students.fused import AffineMaps, find_chains, find_squashed
 from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
 from photonic.students.rows import RowsLinear
@@ -54,6 +54,7 @@ class Student(nn.Module):
         self.grids = grids(inputs, steps)
         self.layers = nn.ModuleDict(layers)
         self.chains, self.rest = find_chains(steps)
+        self.squashed = find_squashed(steps)
         self.affine = AffineMaps(layers)
         self.core: Core = ExactCore()
         self.generator: torch.Generator | None = None
@@ -224,6 +225,7 @@ class _ExactArithmetic(TensorShape):
 
     def __init__(self, student: Student, affine: dict[str, tuple[Tensor, Tensor]]) -> None:
         self.student, self.affine = student, affine
+        self.rows = next(iter(affine.values()))[0].dim() > 2
 
     def encode(self, x: Tensor) -> Tensor:
         return x
@@ -231,12 +233,13 @@ class _ExactArithmetic(TensorShape):
     def linear(self, step: Linear, x: Tensor) -> Tensor:
         weight, bias = self.affine[step.layer]
         x = self.student.drop(step.layer, x)
-        if weight.dim() == 2:
+        if not self.rows:
             return functional.linear(x, weight, bias)
-        return RowsLinear.apply(x, weight, bias)
+        return RowsLinear.apply(x, weight, bias, step.out in self.student.squashed)
 
     def activation(self, step: Activation, x: Tensor) -> Tensor:
-        y = activate(step.kind, x)
+        done = self.rows and step.source in self.student.squashed
+        y = x if done else activate(step.kind, x)
         return y if step.kind == "relu" else self._disturbed(y)
 
     def unit(self, x: Tensor) -> Tensor:

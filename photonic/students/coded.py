@@ -15,7 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from photonic.layers import CodedLayer
-from photonic.students.pooled import Chain, compiled_kernel, fits_kernel
+from photonic.students.compiled import compiled_kernel
+from photonic.students.pooled import Chain, fits_kernel
+
+KERNEL = "photonic.students.coded_kernel"
 
 
 def coded_patches(
@@ -40,7 +43,7 @@ def can_be_coded(chains: tuple[Chain, ...], x: Tensor) -> bool:
     """Whether :func:`coded_patches` can compute these chains of ``x``."""
     if x.requires_grad or not fits_kernel(chains, x):
         return False
-    return compiled_kernel("coded_kernel") is not None
+    return compiled_kernel(KERNEL) is not None
 
 
 class _CodedPatches(torch.autograd.Function):
@@ -80,7 +83,7 @@ def _computed(
     chain: Chain, x: Tensor, layer: CodedLayer, matrix: Tensor, bias: Tensor, *, slopes: bool
 ) -> tuple[Tensor, Tensor]:
     """Means ``(batch, num_means, out)``, and slopes with one more dimension ``in + 1``."""
-    kernel = compiled_kernel("coded_kernel")
+    kernel = compiled_kernel(KERNEL)
     assert kernel is not None
     chips, out = matrix.shape[:2]
     beats = _beats_per_chip(len(x), chips)

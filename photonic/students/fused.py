@@ -79,6 +79,14 @@ def _chain_to(
     return chain, tuple(links)
 
 
+def find_squashed(steps: tuple[Step, ...]) -> frozenset[str]:
+    """Sums of linear layers that go through a tanh and are read by nobody else."""
+    readers = [name for step in steps for name in sources(step)]
+    sums = {step.out for step in steps if isinstance(step, Linear)}
+    through = {s.source for s in steps if isinstance(s, Activation) and s.kind == "tanh"}
+    return frozenset(name for name in sums & through if readers.count(name) == 1)
+
+
 def _equal_from_zero(ranges: tuple[tuple[int, int], ...]) -> bool:
     size = ranges[0][1]
     return ranges == tuple((i * size, (i + 1) * size) for i in range(len(ranges)))

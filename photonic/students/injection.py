@@ -77,10 +77,18 @@ class Injections:
 
     def weight(self, weight: Tensor) -> Tensor:
         """Weights ``(members, ...)``, disturbed."""
-        pairs = zip(self.members, weight.unbind(), strict=True)
-        return torch.stack([member.weight(values) for member, values in pairs])
+        return self._disturbed(weight, [member.weight_sigma for member in self.members])
 
     def activation(self, y: Tensor, mean_of: int = 1) -> Tensor:
         """Activations ``(members, ...)``, disturbed; or means of ``mean_of`` disturbed ones."""
-        pairs = zip(self.members, y.unbind(), strict=True)
-        return torch.stack([member.activation(values, mean_of) for member, values in pairs])
+        root = math.sqrt(mean_of)
+        return self._disturbed(y, [member.activation_sigma / root for member in self.members])
+
+    def _disturbed(self, values: Tensor, sigmas: Sequence[float]) -> Tensor:
+        if not any(sigmas):
+            return values
+        noise = torch.zeros_like(values, memory_format=torch.contiguous_format)
+        for member, row, sigma in zip(self.members, noise, sigmas, strict=True):
+            if sigma:
+                member.noise.fill(row, sigma)
+        return values + noise

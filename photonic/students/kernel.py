@@ -43,7 +43,8 @@ _ONE, _ZERO = _real(1), _real(0)
 
 
 @numba.njit(inline="always", **_FAST)
-def _tanh(x):  # noqa: ANN001, ANN202
+def fast_tanh(x):  # noqa: ANN001, ANN201
+    """``tanh(x)``, for other kernels to take in."""
     x = min(max(x, -_LIMIT), _LIMIT)
     z = x * x
     p = (((((_P[0] * z + _P[1]) * z + _P[2]) * z + _P[3]) * z + _P[4]) * z + _P[5]) * z + _P[6]
@@ -91,7 +92,7 @@ def tanh_means(x, weight, bias, start, mean_size, means):  # noqa: ANN001, ANN20
                 b, total = bias[out], _ZERO
                 for t in range(mean_size):
                     s = w0 * taken[t] + w1 * taken[t + 1] + w2 * taken[t + 2] + w3 * taken[t + 3]
-                    total += _tanh(s + b)
+                    total += fast_tanh(s + b)
                 means[row, token, out] = total / _real(mean_size)
 
 
@@ -113,7 +114,7 @@ def tanh_means_and_slopes(  # noqa: ANN201
                 d0, d1, d2, d3, d4 = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
                 for t in range(mean_size):
                     x0, x1, x2, x3 = taken[t], taken[t + 1], taken[t + 2], taken[t + 3]
-                    y = _tanh(w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3 + b)
+                    y = fast_tanh(w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3 + b)
                     slope = _ONE - y * y
                     total += y
                     d0 += slope * x0

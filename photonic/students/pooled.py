@@ -10,19 +10,16 @@ A leading axis holds members of a population, each with its own weights and its 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from types import ModuleType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from photonic.layers import activate
 from photonic.program import ActivationKind
+from photonic.students.compiled import compiled_kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +115,6 @@ def fits_kernel(chains: tuple[Chain, ...], x: Tensor) -> bool:
         and (first.size, first.stride, x.shape[-1]) == (4, 1, 1)
         and all(chain.kind == "tanh" for chain in chains)
     )
-
-
-@cache
-def compiled_kernel(name: Literal["kernel", "coded_kernel"] = "kernel") -> ModuleType | None:
-    """A compiled kernel, loaded when it is first needed; None where numba is not installed."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    return import_module(f"photonic.students.{name}")  # takes half a second
 
 
 def _with_kernel(

@@ -47,6 +47,33 @@ def test_a_change_has_its_size_and_differs_between_beats(option, value, bound):
     assert out.abs().max() <= 1
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"augment_shift_samples": 90},
+        {"augment_shift_samples": 5, "augment_wander": 0.3, "augment_amplitude": 0.4},
+        {"augment_wander": 0.1, "augment_noise": 0.3},
+    ],
+)
+def test_members_of_a_population_get_what_each_would_get_alone(
+    options, channels, compiled, monkeypatch
+):
+    if not compiled:
+        monkeypatch.setattr("training.augment.kernel_for", lambda *_: None)
+    augment = BeatAugmenter(AugmentOptions(**options))
+    x = {"beat": torch.rand(50, 360, channels, generator=generator()) * 2 - 1}
+    x["rhythm"] = torch.rand(50, 2, 4, generator=generator())
+    batches = torch.randint(50, (3, 20), generator=generator())
+    together = augment.of_members(x, batches, [generator(k) for k in range(3)])
+    for k, batch in enumerate(batches):
+        alone = augment({name: values[batch] for name, values in x.items()}, generator(k))
+        assert torch.equal(together["rhythm"][k], alone["rhythm"])
+        assert torch.allclose(together["beat"][k], alone["beat"], rtol=0, atol=1e-6)
+
+
 def test_shift_moves_every_channel_alike_and_fills_with_the_edge():
     x = torch.arange(5.0)[None, :, None].repeat(2, 1, 2)
     out = shifted(x, torch.tensor([2, -1]))

@@ -123,7 +123,7 @@ def test_the_refit_goes_back_where_choosing_did(problem):
     assert [plan.begins_after for plan in fit.chosen[0].plans] == [None] * 3 + [1] + [None] * 2
     ends = []
     while not fit.done:
-        begun = [learner.weights() for learner, _ in fit.work()][0]
+        begun = fit.work()[0][0].weights()
         ends.append((begun, fit.step(), weights(fit).clone()))
     assert torch.equal(ends[3][0], ends[1][2])
     assert not torch.equal(ends[3][0], ends[2][2])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from safetensors.torch import load_file
 
 from photonic.cli.main import run
 from photonic.errors import ConfigError
+from training.fit import Diverged
 from training.inspector.rundir import find_group
 from training.population import resume_population, summarise, train_population
 from training.run import load_run
@@ -66,7 +71,7 @@ def test_a_population_that_was_interrupted_goes_on_with_every_member(
         train_population("ecg", config, (0, 1), out, Callbacks(on_epoch=stop))
     with pytest.raises(ConfigError, match="not empty"):
         train_population("ecg", config, (0, 1), out, Callbacks())
-    assert run(["train", "resume", str(out), "--json"]) == 0
+    assert run(["train", "resume", str(out), "--workers", "1", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     for k in (0, 1):
         ours = weights(out / f"seed_{k}")
@@ -86,6 +91,7 @@ def test_a_population_that_was_interrupted_goes_on_with_every_member(
         (["--seeds", "1,1"], "each named once"),
         (["--seeds", "one"], "neither a range"),
         (["--seeds", "0..1", "--seed", "2"], "give one of them"),
+        (["--workers", "2"], "give --seeds too"),
     ],
 )
 def test_seeds_that_are_none_are_refused(extra, message, tmp_path, capsys):
@@ -93,6 +99,48 @@ def test_seeds_that_are_none_are_refused(extra, message, tmp_path, capsys):
     assert run(arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_workers_train_what_one_process_does_and_end_with_a_parent_that_is_killed(
+    ecg_options, tmp_path
+):
+    options = [f"--{name}={value}" for name, value in ecg_options.items() if name != "max_epochs"]
+    options += ["--max_epochs=30", "--min_epochs=30", "--seeds=0..3"]
+
+    def photonic(*arguments: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "photonic.cli.main", "train", *arguments, "--json"]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    assert photonic("ecg", *options, "--workers=1", f"--out={tmp_path / 'one'}").wait() == 0
+    out = tmp_path / "two"
+    parent = photonic("ecg", *options, "--workers=2", f"--out={out}")
+    logs = [out / f"seed_{k}" / "train_log.jsonl" for k in range(4)]
+
+    def lines() -> int:
+        return sum(log.read_bytes().count(b"\n") for log in logs if log.is_file())
+
+    while lines() < 12:
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    time.sleep(2.0)
+    stopped = lines()
+    time.sleep(3.0)
+    assert lines() == stopped, "workers must not outlive their parent"
+    assert stopped < 4 * 31
+    assert photonic("resume", str(out), "--workers=2").wait() == 0
+    for k in range(4):
+        ours, other = weights(out / f"seed_{k}"), weights(tmp_path / "one" / f"seed_{k}")
+        assert torch.allclose(ours, other, rtol=0, atol=1e-2)
+        assert load_run(out / f"seed_{k}").meta["epoch"] >= 0
+
+
+def test_a_divergence_in_a_worker_reaches_its_parent():
+    error = copy.copy(Diverged("training diverged", {"epoch": 3}))  # as pickle makes another
+    assert str(error) == "training diverged"
+    assert error.record == {"epoch": 3}
 
 
 @pytest.mark.slow

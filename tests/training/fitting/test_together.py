@@ -59,14 +59,13 @@ def assert_alike(ours, alone):
 
 @pytest.mark.parametrize("problem_of", [segment_problem, patch_problem])
 @pytest.mark.parametrize("options", [{}, {"optimizer": "adamw", "ema_decay": 0.9}])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_twenty_steps_together_are_twenty_steps_alone(problem, problem_of, options, threads):
+def test_twenty_steps_together_are_twenty_steps_alone(problem, problem_of, options):
     base = problem_of(problem, schedule="onecycle", **options)
     ours, alone = fits(base), fits(base)
     for _ in range(2):
         begun = [fit.learners[0].parameters.value.detach().clone() for fit in ours]
         work = [pair for fit in ours for pair in fit.work()]
-        found = train_together(work, threads=threads)
+        found = train_together(work)
         expected = [learner.train_epoch(plan) for fit in alone for learner, plan in fit.work()]
         for a, b in zip(found, expected, strict=True):
             assert a.loss == pytest.approx(b.loss, abs=1e-4)
