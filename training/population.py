@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -149,10 +149,21 @@ def _reopen(folders: Sequence[Path], callbacks: Callbacks) -> list[Session]:
     return sessions
 
 
-def _pool(workers: int, num_members: int) -> AbstractContextManager[Executor | None]:
-    """Workers, or None where one process is enough."""
+@contextmanager
+def _pool(workers: int, num_members: int) -> Iterator[Executor | None]:
+    """Workers, on their way already, or None where one process is enough."""
     workers = min(workers, num_members)
-    return process_pool(workers) if workers > 1 else nullcontext()
+    if workers <= 1:
+        yield None
+        return
+    with process_pool(workers) as pool:
+        for _ in range(workers):
+            pool.submit(_arrive)
+        yield pool
+
+
+def _arrive() -> None:
+    """A worker's first task: to import this module takes seconds, while others read the data."""
 
 
 def _part(folders: Sequence[Path]) -> list[str]:
