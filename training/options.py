@@ -158,7 +158,7 @@ class PolicyOptions(_Group):
     imbalance_ramp_epochs: Epochs = 5
     collapse_cooldown_epochs: Annotated[int, Field(ge=1)] = 5
     collapse_lock_after: Annotated[int, Field(ge=1)] = 2
-    restore_after_collapse: bool = True
+    collapse_restore: bool = True
     detect_collapse: bool = True
     collapse_to_negative: bool = True
     collapse_high: Share = 0.95

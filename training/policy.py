@@ -151,7 +151,7 @@ def step(
         following, message = _collapsed(following, collapse.reason, options)
         # A net that was never healthy and calls nothing abnormal may just be slow: it goes on.
         good = following.healthy_seen or collapse.direction == "rare"
-        restores = good and policy.restore_after_collapse
+        restores = good and policy.collapse_restore
         back = "; back to the last good weights" if restores else ""
         actions = actions_for(following, options, [*messages, message + back])
         return following, replace(actions, reset_early_stopping=True, restore_weights=restores)

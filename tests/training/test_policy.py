@@ -158,7 +158,7 @@ def test_a_collapse_goes_back_to_good_weights_but_not_to_none():
     slow, actions = run(options, [ALL_NEGATIVE] * 20)
     assert slow.collapses == 1
     assert not any(one.restore_weights for one in actions)
-    kept = resolve("binary", preset="balanced", overrides={"restore_after_collapse": False})
+    kept = resolve("binary", preset="balanced", overrides={"collapse_restore": False})
     assert not any(one.restore_weights for one in run(kept, [HEALTHY] * 2 + [ALL_NEGATIVE])[1])
 
 
