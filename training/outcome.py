@@ -70,9 +70,8 @@ def _counts(data: Dataset, index: np.ndarray) -> dict[str, int]:
 
 def finish(name: str, config: RunConfig, out: Path, data: Dataset, fit: Fit) -> None:
     """Write everything that a finished run holds into its directory."""
-    # Pictures and baselines take seconds to import; a run that is killed before never needs them.
+    # Baselines take seconds to import; a run that is killed before never needs them.
     from training.comparison import write_comparison
-    from training.plots import write_figures
     from training.score import score_predictions
 
     predictions = _all_predictions(data, fit)

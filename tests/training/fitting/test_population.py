@@ -105,8 +105,8 @@ def test_seeds_that_are_none_are_refused(extra, message, tmp_path, capsys):
 def test_workers_train_what_one_process_does_and_end_with_a_parent_that_is_killed(
     ecg_options, tmp_path
 ):
-    options = [f"--{name}={value}" for name, value in ecg_options.items() if name != "max_epochs"]
-    options += ["--max_epochs=30", "--min_epochs=30", "--seeds=0..3"]
+    options = [f"--data={ecg_options['data']}", "--labels=aami-binary", "--split=by-record"]
+    options += ["--batch_size=32", "--max_epochs=30", "--min_epochs=30", "--seeds=0..3"]
 
     def photonic(*arguments: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "photonic.cli.main", "train", *arguments, "--json"]
