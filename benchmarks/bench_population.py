@@ -5,6 +5,7 @@ One after the other is one ``photonic train ecg --seed K`` after another; togeth
 machines change their speed. Two times are compared: of training alone, as the logs have it
 (``seconds`` of the epochs: training, prediction, threshold search; of the slowest worker), and from
 the start of the first process to the end of the last, with imports, data, figures and pictures.
+The time of processors is of all processes: what one core would have to do.
 
     python benchmarks/bench_population.py --data ../shared/data/mitdb --student segment --epochs 6
 """
@@ -13,24 +14,28 @@ from __future__ import annotations
 
 import argparse
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from photonic.threads import available_cores
 from training.run import read_log
 
 
-def timed(options: list[str], out: Path) -> float:
-    """Seconds that one command takes."""
+def timed(options: list[str], out: Path) -> np.ndarray:
+    """Seconds of one command: by the clock, and of processors."""
     command = [sys.executable, "-m", "photonic.cli.main", "train", "ecg", *options]
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([*command, "--out", str(out), "--json"], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+    return np.array([time.perf_counter() - begun, spent])
 
 
 def training(run: Path) -> float:
@@ -59,19 +64,21 @@ def main() -> None:
         singles = [Path(folder, f"single_{seed}") for seed in range(args.seeds)]
         together = Path(folder, "together")
 
-        def alone(seeds: range) -> float:
-            return sum(timed([*options, "--seed", str(seed)], singles[seed]) for seed in seeds)
+        def alone(seeds: range) -> np.ndarray:
+            each = [timed([*options, "--seed", str(k)], singles[k]) for k in seeds]
+            return np.sum(each, axis=0)
 
-        wall_alone = alone(range(half))
+        whole_alone = alone(range(half))
         several = ["--seeds", f"0..{args.seeds - 1}", "--workers", str(args.workers)]
-        wall = timed([*options, *several], together)
-        wall_alone += alone(range(half, args.seeds))
+        whole = timed([*options, *several], together)
+        whole_alone += alone(range(half, args.seeds))
         learned_alone = sum(training(run) for run in singles)
         learned = max(training(run) for run in together.iterdir())
     print(f"{'':24s} {'alone':>8s} {'together':>9s}  ratio ({args.workers} workers)")
     for name, before, after in (
         ("training, per epoch, s", learned_alone / args.epochs, learned / args.epochs),
-        ("whole command, s", wall_alone, wall),
+        ("whole command, s", whole_alone[0], whole[0]),
+        ("of processors, s", whole_alone[1], whole[1]),
     ):
         print(f"{name:24s} {before:8.2f} {after:9.2f}  {before / after:.2f} ×")
 
