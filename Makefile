@@ -6,8 +6,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 # One arithmetic thread per test worker: two workers fill two cores. A file stays with one of them,
-# so that its fixtures (runs, bundles) are made once.
-TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# so that its fixtures (runs, bundles) are made once. Interpreters that tests start share bytecode.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	PYTHONDONTWRITEBYTECODE=
 
 .PHONY: help setup demo test test-slow lint format bench wheel constraints clean
 .DEFAULT_GOAL := help

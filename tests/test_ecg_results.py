@@ -28,6 +28,7 @@ def benchmark(repository, monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_a_protocol_is_trained_scored_and_left_alone_when_done(benchmark, monkeypatch, tmp_path):
     write_records(tmp_path / "records", num_records=6, minutes=5.5, seed=1)
     protocol = benchmark.PROTOCOLS["patient-binary"]

@@ -90,6 +90,7 @@ def test_the_terms_add_up_by_hand():
     assert not any(module.take_terms().values())  # taken once
 
 
+@pytest.mark.slow
 def test_the_teacher_has_its_size_learns_and_is_reproducible():
     def trained() -> tuple[ResNet1d, Samples]:
         label = (torch.arange(64) % 2).long()
