@@ -3,8 +3,8 @@
 The yardstick is a vectorised torch loop that does the same to the same number of 4×4 products: DAC,
 weight error, product, output noise, ADC, tanh; it runs before and after each sweep, for machines
 whose speed drifts. Times are process CPU of all workers, which a busy
-machine disturbs less than wall time; both are printed, then a line through wall time over chips,
-and the same for fewer beats and other numbers of workers.
+machine disturbs less than wall time; both are printed, then a line through each over chips, and
+rows for fewer beats and other numbers of workers.
 Memory is the largest resident set of the parent and of any worker, and the bound of their sum;
 mapped beats and libraries, which processes share, count in each. Beats are random: only speed is
 measured.
@@ -69,14 +69,15 @@ def main() -> None:
     products = sum(b.applied_per_beat for b in program.blocks(4, 4))
     print(f"{profile.name}, {products} block products per beat")
 
-    def row(num_chips: int, num_beats: int, workers: int) -> float:
+    def row(num_chips: int, num_beats: int, workers: int) -> tuple[float, float]:
         data = random_beats(program, num_beats)
         return measure(program, profile, data, num_chips, workers, products)
 
     chips = [int(text) for text in arguments.chips.split(",")]
-    measured = [(n, row(n, beats, arguments.workers)) for n in chips]
-    if len(measured) > 2:
-        print(json.dumps(line_through(np.array(measured))))
+    times = np.array([row(n, beats, arguments.workers) for n in chips])
+    if len(chips) > 2:
+        for name, seconds in zip(("wall", "cpu"), times.T, strict=True):
+            print(json.dumps({"line_through": name, **line_through(np.array(chips), seconds)}))
     for share in (4, 2, 1):
         row(arguments.scaling_chips, beats // share, arguments.workers)
     for workers in arguments.scaling_workers.split(","):
@@ -102,8 +103,8 @@ def measure(
     num_chips: int,
     workers: int,
     products: int,
-) -> float:
-    """One sweep between two runs of the yardstick; prints a row, returns wall time in seconds."""
+) -> tuple[float, float]:
+    """One sweep between two runs of the yardstick; prints a row, returns wall and CPU seconds."""
     before_s = yardstick_s_per_million()
     wall, cpu = time.perf_counter(), cpu_s()
     sweep(
@@ -132,15 +133,14 @@ def measure(
         "load": round(os.getloadavg()[0], 2),
     }
     print(json.dumps(row), flush=True)
-    return wall
+    return wall, cpu
 
 
-def line_through(measured: np.ndarray) -> dict[str, float]:
-    """Least squares of wall time on chips ``(n, 2)``, and how far off the worst point is."""
-    chips, wall = measured.T
-    slope, start = np.polyfit(chips, wall, 1)
-    off = np.abs(wall - (start + slope * chips))
-    r2 = 1.0 - float((off**2).sum() / ((wall - wall.mean()) ** 2).sum())
+def line_through(chips: np.ndarray, seconds: np.ndarray) -> dict[str, float]:
+    """Least squares of time on chips, and how far off the worst point is."""
+    slope, start = np.polyfit(chips, seconds, 1)
+    off = np.abs(seconds - (start + slope * chips))
+    r2 = 1.0 - float((off**2).sum() / ((seconds - seconds.mean()) ** 2).sum())
     return {
         "start_s": round(float(start), 2),
         "s_per_chip": round(float(slope), 4),
