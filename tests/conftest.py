@@ -13,7 +13,7 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 # Timing depends on what else the machine does; laws do not. Every run draws other examples.
-settings.register_profile("photonic", deadline=None, max_examples=50)
+settings.register_profile("photonic", deadline=None, max_examples=25)
 settings.load_profile("photonic")
 
 REPOSITORY = Path(__file__).parent.parent

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 PACKAGES = {"photonic", "training", "export", "hw_profiles"}
 
 
@@ -94,7 +95,6 @@ def test_an_installed_wheel_lists_its_profiles_from_another_folder(installed, tm
         assert profile.stem in listed
 
 
-@pytest.mark.slow
 def test_an_installed_wheel_runs_the_demo_from_another_folder(installed, tmp_path):
     answers = json.loads(run_elsewhere([installed / "photonic", "demo", "--json"], tmp_path))
     assert answers["verify"]["verdict"] == "pass"

@@ -221,6 +221,7 @@ def test_a_changed_phase_is_named(make_mesh_bundle, edit):
     assert "settings/mlp1.0.0.json" in files_named(parity)
 
 
+@pytest.mark.slow
 def test_other_inputs_than_the_sample(bundle):
     generator = np.random.default_rng(0)
     inputs = {"beat": generator.uniform(-1, 1, (1100, 360, 1)).astype(np.float32)}

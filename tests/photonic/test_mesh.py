@@ -103,6 +103,7 @@ def test_any_size_comes_back(kind, size, seed):
     assert np.abs(reconstruct(decompose(u, kind), kind) - u).max() <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_sixty_four_modes_come_back(kind):
     u = haar(64, 1)

@@ -37,7 +37,7 @@ def test_any_chunks_give_the_centres_of_the_whole(ecg, sizes, seed):
 def test_no_peak_comes_later_than_it_says(ecg, detect):
     signal, peaks, _ = ecg
     source = CentredPeaks(RPeakDetector() if detect else AnnotatedPeaks(peaks))
-    for seen, sample in enumerate(signal, 1):
+    for seen, sample in enumerate(signal[: peaks[25]], 1):
         for peak in source.push(np.array([sample])):
             assert peak.known_at == seen
             assert seen <= peak.centre + source.max_delay

@@ -25,6 +25,7 @@ def digests(folder) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_records_are_decided_by_seed_and_number(synthetic_dir, tmp_path):
     write_records(tmp_path / "two", num_records=2, minutes=1.5, seed=3)
     write_records(tmp_path / "other", num_records=2, minutes=1.5, seed=4)

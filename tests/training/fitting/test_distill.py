@@ -130,6 +130,7 @@ def kd_run(kd_options, tmp_path_factory):
     return train("ecg", workload("ecg").resolve({**kd_options, "figures": True}), out)
 
 
+@pytest.mark.slow
 def test_a_distilled_run_keeps_teacher_control_and_figures(kd_run):
     meta = kd_run.meta["distillation"]
     assert {"teacher", "control", "distilled", "gate_open"} == meta.keys()

@@ -56,7 +56,7 @@ def weights(fit: Fit) -> torch.Tensor:
         (PLAIN, False),
         (PLAIN, True),
         (NoisePlan(profile=CHIPS["generic"], num_chips=2, warmup_epochs=1), False),
-        (NoisePlan(profile=CHIPS["pcm"], num_chips=2), False),
+        pytest.param(NoisePlan(profile=CHIPS["pcm"], num_chips=2), False, marks=pytest.mark.slow),
     ],
     ids=["plain", "plain, folds", "chips", "other chips"],
 )
@@ -181,6 +181,7 @@ def test_a_profile_of_noise_alone_is_trained_on_and_one_of_nothing_is_refused(tm
         stages_of(config(profile="ideal"))
 
 
+@pytest.mark.slow
 def test_a_run_on_noise_says_what_fresh_chips_score_and_resumes(
     ecg_options, typed, tmp_path, capsys
 ):

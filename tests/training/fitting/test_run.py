@@ -62,6 +62,7 @@ def test_the_log_has_a_start_every_epoch_and_an_end(ecg_run):
     ].keys()
 
 
+@pytest.mark.slow
 def test_the_configuration_reproduces_the_weights(ecg_run, tmp_path):
     again = train("ecg", load_run(ecg_run).config, tmp_path / "again")
     for name in ("checkpoint.safetensors", "program.json"):

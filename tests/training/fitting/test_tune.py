@@ -91,6 +91,7 @@ def test_trials_differ_and_the_best_is_the_highest(studied):
     assert studied.best_value == max(values)
 
 
+@pytest.mark.slow
 def test_a_trial_below_the_median_of_its_epoch_stops(search, tmp_path):
     space = {"lr": Choices(choices=(1e-6, 0.02))}
     options = {**search.given, "batch_size": 32, "max_epochs": 3, "schedule": "constant"}

@@ -22,6 +22,7 @@ def folder(orphan, tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_another_database_in_one_command(folder, capsys):
     line = ["eval", folder / "run", "--data", folder / "db", "--subset", "all"]
     line += ["--resample", "360", "--lead", "0", "--ec57-csv", folder / "ec57.csv", "--json"]
