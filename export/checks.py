@@ -32,6 +32,10 @@ def check_bundle(
     bundle: Bundle,
     profile: HardwareProfile | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
+    label: np.ndarray | None = None,
+    *,
+    metric: str | None = None,
+    keep: float | None = None,
 ) -> list[Finding]:
     """Every finding about ``bundle``.
 
@@ -39,20 +43,31 @@ def check_bundle(
         bundle: as :func:`export.bundle.open_bundle` gives it.
         profile: the hardware to check against; the bundle's own by default.
         inputs: real program inputs ``(n, tokens, channels)``; the reference sample by default.
+        label: true classes ``(n,)`` of ``inputs``.
+        metric: name of the score; F1 for two classes, macro-F1 for more by default.
+        keep: share of the float model's score that the deployed one has to keep; all but the
+            profile's ``limits.max_score_drop`` by default.
+
+    Raises:
+        ConfigError: a metric that is unknown or undefined on this data.
     """
     findings = _check_files(bundle)
     try:
         findings += _check_profile(bundle, profile)
         profile = profile or bundle.profile
         program = bundle.program
-        real = bundle.reference.inputs if inputs is None else inputs
+        sample = bundle.reference
+        real, label = (sample.inputs, sample.label) if inputs is None else (inputs, label)
     except BundleError as error:
         code = "OPS002" if "unknown op" in str(error) else "BND004"
         return [*findings, finding(code, "error", str(error))]
     findings += check_program(program, profile, real)
     if any(found.code in NOT_RUNNABLE for found in findings):
         return findings
-    return findings + check_score(bundle, profile)
+    try:
+        return findings + check_score(bundle, profile, real, label, metric=metric, keep=keep)
+    except BundleError as error:  # of the settings, which nothing has read before
+        return [*findings, finding("BND004", "error", str(error))]
 
 
 def check_program(

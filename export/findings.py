@@ -124,6 +124,11 @@ CODES: dict[str, Code] = {
         "the settings could not be compiled for this profile",
         "install the extra train, and see the message",
     ),
+    "SET003": Code(
+        "the matrices that the settings realise cost more of the score than the limit allows",
+        "use more bits for the settings, or train with this profile (--profile)",
+        "limits.max_score_drop",
+    ),
     "COR001": Code(
         "more matrices than cores: cores are reprogrammed during every beat",
         "use a chip with more cores, or a student with fewer matrices",

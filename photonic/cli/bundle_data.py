@@ -28,6 +28,21 @@ class BundleData(NamedTuple):
     label: np.ndarray | None
     source: str
 
+    def labelled(self, bundle: Bundle) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+        """Inputs and labels to score against, those of the reference sample where it is meant.
+
+        Raises:
+            ConfigError: a reference sample without labels.
+        """
+        sample = bundle.reference
+        inputs = sample.inputs if self.inputs is None else self.inputs
+        label = sample.label if self.inputs is None else self.label
+        if label is None:
+            raise ConfigError(
+                f"{bundle.path}: its reference sample has no labels to score against; give --data"
+            )
+        return inputs, label
+
 
 def data_options(command: CommandT) -> CommandT:
     """``--data DIR`` and ``--subset NAME``."""

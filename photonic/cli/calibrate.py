@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from photonic.cli.bundle_data import data_options
-from photonic.cli.options import config_option, json_option, seed_option
+from photonic.cli.options import config_option, json_option, seed_option, yield_options
 from photonic.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -41,14 +41,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Measured Jacobians per matrix, at most.",
 )
-@click.option(
-    "--keep",
-    type=click.FloatRange(0, 1),
-    default=0.98,
-    show_default=True,
-    help="A chip counts for yield when it keeps this share of the float model's metric.",
-)
-@click.option("--metric", help="Default: f1 for two classes, else macro_f1.")
+@yield_options
 @data_options
 @seed_option()
 @config_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from photonic.cli.bundle_data import bundle_data, data_options
-from photonic.cli.options import config_option, json_option
+from photonic.cli.options import config_option, json_option, score_options
 from photonic.cli.output import print_json, print_table
 
 
@@ -15,6 +15,7 @@ from photonic.cli.output import print_json, print_table
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--profile", "profile_name", help="Profile name or file; default: the bundle's own.")
 @data_options
+@score_options("Share of the float model's metric to keep; default: less limits.max_score_drop.")
 @config_option
 @json_option
 @click.pass_context
@@ -24,6 +25,8 @@ def check(
     profile_name: str | None,
     data: Path | None,
     subset: str | None,
+    metric: str | None,
+    keep: float | None,
     as_json: bool,
 ) -> None:
     """Check BUNDLE against a hardware profile; exit status 1 when there is an error.
@@ -38,7 +41,9 @@ def check(
     opened = open_bundle(bundle)
     profile = load_profile(profile_name) if profile_name else None
     inputs = bundle_data(opened, data, subset)
-    findings = check_bundle(opened, profile, inputs.inputs)
+    if metric or keep is not None:
+        inputs.labelled(opened)
+    findings = check_bundle(opened, profile, inputs.inputs, inputs.label, metric=metric, keep=keep)
     answer = verdict(findings)
     if as_json:
         against = profile.name if profile else opened.manifest.profile.name

@@ -33,7 +33,9 @@ __all__ = [
     "json_option",
     "model_from_options",
     "options_from_model",
+    "score_options",
     "seed_option",
+    "yield_options",
 ]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
@@ -61,6 +63,28 @@ def seed_option(default: int = 0) -> Callable[[CommandT], CommandT]:
         show_default=True,
         help="Seed of every random draw of this command.",
     )
+
+
+def score_options(keep: str, default: float | None = None) -> Callable[[CommandT], CommandT]:
+    """``--metric NAME`` and ``--keep SHARE``.
+
+    Args:
+        keep: help of ``--keep``.
+        default: of ``--keep``.
+    """
+    metric_option = click.option(
+        "--metric", help="Default: f1 for two classes, else macro_f1; also auroc, f1:NAME, …"
+    )
+    keep_option = click.option(
+        "--keep", type=click.FloatRange(0, 1), default=default, show_default=True, help=keep
+    )
+    return lambda command: metric_option(keep_option(command))
+
+
+yield_options = score_options(
+    "A chip counts for yield when it keeps this share of the float model's metric.", 0.98
+)
+"""``--metric`` and ``--keep`` of commands that count chips."""
 
 
 class _Leaf(NamedTuple):

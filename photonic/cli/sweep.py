@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from photonic.cli.bundle_data import bundle_data, data_options
-from photonic.cli.options import ABOVE_ZERO, config_option, json_option, seed_option
+from photonic.cli.options import ABOVE_ZERO, config_option, json_option, seed_option, yield_options
 from photonic.cli.output import print_json, print_table, progress
 from photonic.errors import ConfigError
 
@@ -42,14 +42,7 @@ SHOWN_POINTS = 40
     help="Directory for table, summary, figures, and the parts from which an interrupted sweep "
     "goes on.",
 )
-@click.option(
-    "--keep",
-    type=click.FloatRange(0, 1),
-    default=0.98,
-    show_default=True,
-    help="A chip counts for yield when it keeps this share of the float model's metric.",
-)
-@click.option("--metric", help="Default: f1 for two classes, else macro_f1; also auroc, f1:NAME, …")
+@yield_options
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -205,12 +198,7 @@ def sweep_data(
     classes = bundle.decision.classes
     name = score(metric or default_score(len(classes)), classes).name
     given = bundle_data(bundle, data, subset)
-    inputs = bundle.reference.inputs if given.inputs is None else given.inputs
-    labels = bundle.reference.label if given.inputs is None else given.label
-    if labels is None:
-        raise ConfigError(
-            f"{bundle.path}: its reference sample has no labels to score against; give --data"
-        )
+    inputs, labels = given.labelled(bundle)
     scored = SweepData(inputs=inputs, labels=labels, decision=bundle.decision, metric=name)
     return scored, given.source
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from photonic.cli.bundle_data import bundle_data, data_options
-from photonic.cli.options import config_option, json_option
+from photonic.cli.options import config_option, json_option, score_options
 from photonic.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from export.bundle import Bundle
     from export.exhaustive import Exhaustive
     from export.parity import Parity
+    from export.score_checks import Scores
     from photonic.backends.compare import CoreParity
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @data_options
+@score_options("Share of the float model's metric that bits and settings must keep.")
 @click.option(
     "--exhaustive",
     is_flag=True,
@@ -49,6 +51,8 @@ def verify(
     bundle: Path,
     data: Path | None,
     subset: str | None,
+    metric: str | None,
+    keep: float | None,
     exhaustive: bool,
     backend: str | None,
     agreement: float,
@@ -57,26 +61,33 @@ def verify(
     """Compare graphs, matrices, tables and reference of BUNDLE; exit status 1 on a difference.
 
     The float graph may differ by 1e-5; codes and decisions must be equal, one beat at a time and
-    in a batch.
+    in a batch. With --keep the bits and the settings of the core must keep a share of the score.
     """
     from export.bundle import open_bundle
     from export.parity import verify as compare
+    from export.score_checks import bundle_scores
 
     opened = open_bundle(bundle)
     inputs = bundle_data(opened, data, subset)
     num = None if inputs.inputs is None else len(next(iter(inputs.inputs.values())))
     with progress("verifying", num) as advance:
         parity = compare(opened, inputs.inputs, advance=advance)
+    scores = None
+    if metric or keep is not None:
+        scores = bundle_scores(opened, *inputs.labelled(opened), metric=metric)
     proof = _every_input(opened) if exhaustive else None
     verdict = "fail" if proof is not None and not proof.same else parity.verdict
     on_core = _on_backend(opened, backend, inputs.inputs, agreement) if backend else None
     verdict = "fail" if on_core is not None and not on_core.passed else verdict
+    verdict = "fail" if scores and not scores.keeps((keep or 0.0) * scores.reference) else verdict
     if as_json:
         answer = {"verdict": verdict, **parity.to_dict(), "data": inputs.source}
-        extra = {"exhaustive": proof, "backend": on_core}
+        extra = {"scores": scores, "exhaustive": proof, "backend": on_core}
         print_json(answer | {key: value for key, value in extra.items() if value is not None})
     else:
         _print(bundle, verdict, parity, inputs.source)
+        if scores is not None:
+            _print_scores(scores, keep)
         if proof is not None:
             click.echo(
                 f"every input of {proof.num_blocks} blocks, {proof.num_inputs} in all: graph "
@@ -115,6 +126,14 @@ def _on_backend(
         return compare_core(
             bundle.program, core, given, bundle.decision, agreement=agreement, advance=advance
         )
+
+
+def _print_scores(scores: Scores, keep: float | None) -> None:
+    forms = {"deployed": scores.deployed, "settings realised": scores.settings}
+    told = "".join(f", {form} {value:.4f}" for form, value in forms.items() if value is not None)
+    allowed = "" if keep is None else f"; {keep * scores.reference:.4f} must be kept"
+    samples = f"{scores.metric} of {scores.num_samples} samples"
+    click.echo(f"{samples}: float {scores.reference:.4f}{told}{allowed}")
 
 
 def _print(bundle: Path, verdict: str, parity: Parity, source: str) -> None:

@@ -13,12 +13,14 @@ from export.bundle import Bundle, open_bundle
 from export.checks import check_bundle, check_program
 from export.findings import CODES, Finding, finding, verdict
 from export.matrix_checks import check_matrices
-from export.run_directory import read_run
+from export.run_directory import Run, read_run
+from export.score_checks import bundle_scores
 from export.signal_checks import output_statistics
 from export.write import make_bundle
 from photonic.decision import Decision
+from photonic.errors import ConfigError
 from photonic.execute import run_float
-from photonic.profile import HardwareProfile, load_profile
+from photonic.profile import HardwareProfile, load_profile, parse_profile
 from photonic.program import Activation, Input, Layer, Linear, Mean, Program, Unit
 
 GOOD = np.array(
@@ -325,25 +327,51 @@ def test_signals_of_given_data_are_used(bundle):
     assert "ADC003" not in codes(check_bundle(bundle))
 
 
-def test_bits_that_cost_the_score_are_refused(tmp_path, make_run, segment_program, bits_profile):
+@pytest.fixture(scope="module")
+def right_run(tmp_path_factory, make_run, segment_program) -> Run:
+    """A run whose labels are the float model's own decisions: that one is always right."""
     program = segment_program()
-    run = read_run(make_run(tmp_path / "run", program, num_samples=120))
+    run = read_run(make_run(tmp_path_factory.mktemp("right") / "run", program, num_samples=120))
     margins = np.diff(run_float(program, run.sample.inputs))[:, 0]
     middle = float(1 / (1 + np.exp(-np.median(margins))))
     rule = Decision(kind="threshold", classes=run.decision.classes, threshold=middle)
-    # Labelled by itself, the float model is always right.
-    label = rule(run_float(program, run.sample.inputs))
-    about = {**run.sample.about, "label": label}
-    own = replace(run, decision=rule, sample=replace(run.sample, about=about))
-    found = codes(check_bundle(make_bundle(own, bits_profile(2), tmp_path / "coarse")))
+    about = {**run.sample.about, "label": rule(run_float(program, run.sample.inputs))}
+    return replace(run, decision=rule, sample=replace(run.sample, about=about))
+
+
+def test_bits_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile):
+    coarse = make_bundle(right_run, bits_profile(2), tmp_path / "coarse")
+    found = codes(check_bundle(coarse))
     assert found["QNT006"].severity == "error"
     assert "falls from 1.000 in float" in found["QNT006"].message
-    fine = make_bundle(own, bits_profile(12), tmp_path / "fine")
+    fine = make_bundle(right_run, bits_profile(12), tmp_path / "fine")
     assert "QNT006" not in codes(check_bundle(fine))
-    del about["label"]
-    unlabelled = replace(own, sample=replace(own.sample, about=about))
+    about = {key: value for key, value in right_run.sample.about.items() if key != "label"}
+    unlabelled = replace(right_run, sample=replace(right_run.sample, about=about))
     bare = make_bundle(unlabelled, bits_profile(2), tmp_path / "bare")
     assert "QNT006" not in codes(check_bundle(bare))
+    # Labels of one's own data count, and the share to keep replaces the profile's limit.
+    sample = bare.reference
+    label = right_run.sample.about["label"]
+    assert "QNT006" in codes(check_bundle(bare, None, sample.inputs, label, metric="accuracy"))
+    assert "QNT006" not in codes(check_bundle(coarse, keep=0.0))
+    one = np.zeros_like(label)
+    assert "QNT006" not in codes(check_bundle(bare, None, sample.inputs, one))
+    with pytest.raises(ConfigError, match="'f1': a class it needs has no sample"):
+        check_bundle(bare, None, sample.inputs, one, keep=0.9)
+
+
+def test_settings_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile):
+    twelve = bits_profile(12).model_dump() | {"kind": "mzi", "name": "mesh"}
+    for bits, refused in ((3, True), (14, False)):
+        profile = parse_profile(twelve | {"optics": {"phase_bits": bits}}, where="mesh")
+        bundle = make_bundle(right_run, profile, tmp_path / f"mesh{bits}")
+        found = codes(check_bundle(bundle))
+        assert ("SET003" in found) == refused
+        assert "QNT006" not in found
+        scores = bundle_scores(bundle, bundle.reference.inputs, bundle.reference.label)
+        assert scores.reference == 1.0
+        assert scores.keeps(0.98) != refused
 
 
 def test_verdict_is_that_of_the_worst():

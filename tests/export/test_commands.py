@@ -83,6 +83,19 @@ def test_check_refuses_a_model_that_a_chip_cannot_hold(lab_bundle, tmp_path, cap
     assert "GAN001" in {found["code"] for found in checked["findings"]}
 
 
+def test_scores_are_told_when_asked_for(lab_bundle, capsys):
+    asked = ("verify", lab_bundle, "--metric", "accuracy")
+    status, verified = answer(capsys, *asked, "--keep", "0.0", "--json")
+    scores = verified["scores"]
+    assert (status, scores["metric"], scores["num_samples"]) == (0, "accuracy", 24)
+    assert scores["deployed"] == scores["settings"]  # a generic core realises its codes
+    assert run([*map(str, asked), "--keep", "1.0"]) == int(scores["deployed"] < scores["reference"])
+    assert f"float {scores['reference']:.4f}" in capsys.readouterr().out
+    assert "scores" not in answer(capsys, "verify", lab_bundle, "--json")[1]
+    for command in ("check", "verify"):
+        assert "known are" in refusal(capsys, command, lab_bundle, "--metric", "no")
+
+
 def test_a_tampered_bundle_fails_and_is_named(copy, capsys):
     vectors = copy / "vectors" / "mlp0.0.0_out.csv"
     vectors.write_text(vectors.read_text().replace("1", "2", 1))
