@@ -14,7 +14,7 @@ from export.checks import check_bundle, check_program
 from export.findings import CODES, Finding, finding, verdict
 from export.matrix_checks import check_matrices
 from export.run_directory import Run, read_run
-from export.score_checks import bundle_scores
+from export.score_checks import bundle_scores, check_score
 from export.signal_checks import output_statistics
 from export.write import make_bundle
 from photonic.decision import Decision
@@ -351,14 +351,13 @@ def test_bits_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile)
     bare = make_bundle(unlabelled, bits_profile(2), tmp_path / "bare")
     assert "QNT006" not in codes(check_bundle(bare))
     # Labels of one's own data count, and the share to keep replaces the profile's limit.
-    sample = bare.reference
+    given = (bare, bare.profile, bare.reference.inputs)
     label = right_run.sample.about["label"]
-    assert "QNT006" in codes(check_bundle(bare, None, sample.inputs, label, metric="accuracy"))
-    assert "QNT006" not in codes(check_bundle(coarse, keep=0.0))
-    one = np.zeros_like(label)
-    assert "QNT006" not in codes(check_bundle(bare, None, sample.inputs, one))
+    assert "QNT006" in codes(check_score(*given, label, metric="accuracy"))
+    assert not check_score(*given, label, keep=0.0)
+    assert not check_score(*given, np.zeros_like(label))
     with pytest.raises(ConfigError, match="'f1': a class it needs has no sample"):
-        check_bundle(bare, None, sample.inputs, one, keep=0.9)
+        check_score(*given, np.zeros_like(label), keep=0.9)
 
 
 def test_settings_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile):
@@ -366,10 +365,11 @@ def test_settings_that_cost_the_score_are_refused(tmp_path, right_run, bits_prof
     for bits, refused in ((3, True), (14, False)):
         profile = parse_profile(twelve | {"optics": {"phase_bits": bits}}, where="mesh")
         bundle = make_bundle(right_run, profile, tmp_path / f"mesh{bits}")
-        found = codes(check_bundle(bundle))
-        assert ("SET003" in found) == refused
-        assert "QNT006" not in found
-        scores = bundle_scores(bundle, bundle.reference.inputs, bundle.reference.label)
+        given = bundle.reference.inputs, right_run.sample.about["label"]
+        assert set(codes(check_score(bundle, profile, *given))) == (
+            {"SET003"} if refused else set()
+        )
+        scores = bundle_scores(bundle, *given)
         assert scores.reference == 1.0
         assert scores.keeps(0.98) != refused
 
