@@ -361,9 +361,9 @@ def test_bits_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile)
 
 
 def test_settings_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile):
-    twelve = bits_profile(12).model_dump() | {"kind": "mzi", "name": "mesh"}
+    common = bits_profile(12).model_dump() | {"kind": "mzi", "name": "mesh"}
     for bits, refused in ((3, True), (14, False)):
-        profile = parse_profile(twelve | {"optics": {"phase_bits": bits}}, where="mesh")
+        profile = parse_profile(common | {"optics": {"phase_bits": bits}}, where="mesh")
         bundle = make_bundle(right_run, profile, tmp_path / f"mesh{bits}")
         given = bundle.reference.inputs, right_run.sample.about["label"]
         assert set(codes(check_score(bundle, profile, *given))) == (
