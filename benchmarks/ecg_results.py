@@ -49,9 +49,13 @@ class Protocol:
 
 _PATCH = {"student": "patch"}
 _BINARY = {**_PATCH, "labels": "seed-binary", "split": "seed-patient"}
+# Not made for a chip's noise: none injected, and beats disturbed as little as the prototype's were.
+_PLAIN = {"weight_noise": 0.0, "activation_noise": 0.0,
+          "augment_shift_samples": 6, "augment_noise": 0.03}  # fmt: skip
 _DS2 = {**_PATCH, "labels": "aami-4", "split": "ds1-ds2"}
 PROTOCOLS = {
     "patient-binary": Protocol(options=_BINARY, extra=(JITTER, COMPANION), on_chips=True),
+    "patient-binary-plain": Protocol(options={**_BINARY, **_PLAIN}, extra=(JITTER,), on_chips=True),
     "ds1-ds2": Protocol(options=_DS2, extra=(COMPANION,)),
     "patient-aami4": Protocol(options={**_BINARY, "labels": "aami-4"}),
     "founding-binary": Protocol(options={**_BINARY, "split": "seed"}),

@@ -182,8 +182,8 @@ are `shen_2017_mzi`, `zhang_2022_mrr` (with an assumed receiver noise of 0.004) 
 {rows}
 
 {verdict}
-A student that was stopped early has small weights and loses less (`--steps 400`); the one that is trained to the
-end is the one that noise hits.
+A student that is stopped early has small weights and loses less (`--steps 400`); noise hits the one
+that is trained to the end.
 
 ![Scores of all chips](noise_training.png)
 
