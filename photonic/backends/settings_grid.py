@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from photonic.errors import ProfileError
 from photonic.profile import HardwareProfile
+
+Reach = Literal["element", "row", "core"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,8 @@ class Knob:
         step: distance of neighbouring codes; ``None`` for values without codes.
         period: after which values repeat; ``None`` where they do not.
         probe: a change that is large enough to be seen and small enough to be linear.
+        reach: what of the matrix one of them moves: an element, which is then the last two indices
+            of the array, a row, which is the last but one, or anything.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Knob:
     step: float | None
     period: float | None
     probe: float
+    reach: Reach
 
     def allowed(self, values: np.ndarray) -> np.ndarray:
         """The nearest values that the hardware can set."""
@@ -55,14 +61,18 @@ def knob_of(profile: HardwareProfile) -> Knob:
             reach, bits = profile.ring.max_detuning, profile.ring.tuning_bits
             step = None if bits is None else reach / (2**bits - 1)
             probe = max(0.1 if _reads_coarsely(profile) else 0.02, 2 * (step or 0.0))
-            return Knob(name="detuning", low=0.0, high=reach, step=step, period=None, probe=probe)
+            return Knob(
+                name="detuning", low=0.0, high=reach, step=step, period=None, probe=probe,
+                reach=_reach_of_rings(profile),
+            )  # fmt: skip
         case "pcm":
             bits = profile.pcm.level_bits
             step = None if bits is None else 2.0**-bits
             high = 1.0 if step is None else 1.0 - step
             return Knob(
-                name="cells", low=0.0, high=high, step=step, period=None, probe=step or 0.05
-            )
+                name="cells", low=0.0, high=high, step=step, period=None, probe=step or 0.05,
+                reach="element",
+            )  # fmt: skip
         case "generic":
             weight = profile.weight
             full = weight.full_scale
@@ -70,8 +80,9 @@ def knob_of(profile: HardwareProfile) -> Knob:
             low = -full if step is None or not weight.symmetric else -full + step
             high = full if step is None else full - step
             return Knob(
-                name="weight", low=low, high=high, step=step, period=None, probe=step or 0.05
-            )
+                name="weight", low=low, high=high, step=step, period=None, probe=step or 0.05,
+                reach="element",
+            )  # fmt: skip
         case kind:
             raise ProfileError(
                 f"profile {profile.name!r}: what can be adjusted on kind {kind!r} is not known; "
@@ -92,7 +103,15 @@ def _phases(profile: HardwareProfile) -> Knob:
         step=step,
         period=None if coupled else turn,
         probe=max(0.1 if _reads_coarsely(profile) else 1e-3, 2.0 * (step or 0.0)),
+        reach="core",
     )
+
+
+def _reach_of_rings(profile: HardwareProfile) -> Reach:
+    """Heaters warm other rings; without that, rings of one bus still share its light."""
+    if profile.heater.crosstalk:
+        return "core"
+    return "element" if profile.ring.spacing is None else "row"
 
 
 def _reads_coarsely(profile: HardwareProfile) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from photonic.backends.core import PhotonicCore
 from photonic.backends.settings_grid import Knob, knob_of
 from photonic.calibrate.codes import neighbouring_codes
+from photonic.calibrate.groups import Groups
 from photonic.calibrate.measure import measured_matrices, probe_gain
 from photonic.devices import device_for
 from photonic.errors import ConfigError
@@ -64,7 +65,7 @@ class Calibration:
     Attributes:
         settings: the best ones, ``(lanes, ...)`` each.
         error_before: measured ‖ΔW‖_F as compiled, ``(lanes,)``.
-        error_after: with the settings.
+        error_after: with the settings, in readings that chose nothing.
         norm: ‖W‖_F of the target.
         num_programmed: how often the core was programmed.
     """
@@ -91,6 +92,7 @@ def calibrate(
     target: np.ndarray,
     *,
     slot: int = 0,
+    used: tuple[int, int] | None = None,
     options: CalibrationOptions | None = None,
     rng: np.random.Generator | None = None,
 ) -> Calibration:
@@ -100,6 +102,8 @@ def calibrate(
         core: simulated or real; nothing but ``program`` and ``mvm`` is used.
         target: ``(rows, cols)``.
         slot: where it belongs in its program.
+        used: rows that are read and columns that are lit, from the first on; the rest of the
+            matrix, where a tile is padded, does not count. All if left out.
         options: how much is measured.
         rng: of restarts; needed only where lanes are stuck.
 
@@ -108,13 +112,14 @@ def calibrate(
         RunError: readings that are no numbers.
     """
     options = options or CalibrationOptions()
-    bench = _Bench(core, np.asarray(target, dtype=np.float64), slot, options.averages)
-    start = bench.compiled()
-    best, before = start, bench.residual(start)
-    residual = before
+    target = np.asarray(target, dtype=np.float64)
+    rows, cols = used or target.shape
+    bench = _Bench(core, target, slot, options.averages, (rows, cols))
+    best = start = bench.compiled()
+    residual = bench.residual(start)
     rng = rng or np.random.default_rng(0)
     for attempt in range(options.restarts + 1):
-        stuck = _norm(residual) > STUCK_RELATIVE_ERROR * bench.norm
+        stuck = _norm(residual) > STUCK_RELATIVE_ERROR * bench.group_norm
         if attempt and (bench.knob.step is not None or not stuck.any()):
             break
         tried = best
@@ -129,47 +134,71 @@ def calibrate(
         best, residual = _search(bench, best, residual, options)
     return Calibration(
         settings=bench.settings(best),
-        error_before=_norm(before),
-        error_after=_norm(residual),
+        error_before=bench.judged(start),
+        error_after=bench.judged(best),
         norm=bench.norm,
         num_programmed=bench.num_programmed,
     )
 
 
 class _Bench:
-    """A core with one target: from vectors of knobs to residuals."""
+    """A core with one target: from vectors of knobs to residuals, a row per lane and group."""
 
-    def __init__(self, core: PhotonicCore, target: np.ndarray, slot: int, averages: int) -> None:
-        self.core, self.target, self.slot, self.averages = core, target, slot, averages
+    def __init__(
+        self,
+        core: PhotonicCore,
+        target: np.ndarray,
+        slot: int,
+        averages: int,
+        used: tuple[int, int],
+    ) -> None:
+        self.core, self.slot, self.averages, self.used = core, slot, averages, used
+        self.target = target[: used[0], : used[1]]
         self.knob: Knob = knob_of(core.profile)
         compiled = device_for(core.profile).compile(target[None])
         self.base: Mapping[str, np.ndarray] = {
             name: np.repeat(np.asarray(array, dtype=np.float64), core.lanes, axis=0)
             for name, array in compiled.items()
         }
-        self.norm = float(np.linalg.norm(target))
+        self.groups = Groups.of(self.knob.reach, self.base[self.knob.name].shape[1:], used)
+        self.norm = float(np.linalg.norm(self.target))
+        # What a group's residual is compared with: its share of the matrix, were all alike.
+        self.group_norm = self.norm / len(self.groups.elements) ** 0.5
         self.gain = probe_gain(core)
         self.num_programmed = 0
 
     def compiled(self) -> np.ndarray:
-        """Knobs as compiled, ``(lanes, P)``."""
-        return self.base[self.knob.name].reshape(self.core.lanes, -1)
+        """Knobs as compiled, ``(lanes·G, P)``."""
+        return self.groups.knobs_of(self.base[self.knob.name])
 
     def settings(self, knobs: np.ndarray) -> dict[str, np.ndarray]:
         """Settings of the kind with these knobs."""
-        name = self.knob.name
-        allowed = self.knob.allowed(knobs).reshape(self.base[name].shape)
-        return {**self.base, name: allowed}
+        base = self.base[self.knob.name]
+        return {
+            **self.base,
+            self.knob.name: self.groups.settings_of(self.knob.allowed(knobs), base),
+        }
 
-    def residual(self, knobs: np.ndarray) -> np.ndarray:
-        """Measured minus target, ``(lanes, rows·cols)``."""
+    def residual(self, knobs: np.ndarray, averages: int | None = None) -> np.ndarray:
+        """Measured minus target, ``(lanes·G, E)``."""
         self.core.program(self.settings(knobs), slot=self.slot, gain=self.gain)
         self.num_programmed += 1
-        measured = measured_matrices(self.core, gain=self.gain, averages=self.averages)
-        return (measured - self.target).reshape(self.core.lanes, -1)
+        rows, cols = self.used
+        averages = averages or self.averages
+        measured = measured_matrices(self.core, gain=self.gain, averages=averages, cols=cols)
+        return self.groups.elements_of(measured[:, :rows] - self.target)
+
+    def judged(self, knobs: np.ndarray) -> np.ndarray:
+        """‖ΔW‖_F of each lane, ``(lanes,)``, in readings that chose nothing.
+
+        Of those taken on the way the lucky ones were kept; twice as many and one more are at other
+        levels of light, too, which the ADC rounds otherwise.
+        """
+        residual = self.residual(knobs, 2 * self.averages + 1)
+        return np.linalg.norm(residual.reshape(self.core.lanes, -1), axis=1)
 
     def jacobian(self, knobs: np.ndarray) -> np.ndarray:
-        """Measured change of each element per knob, ``(lanes, rows·cols, P)``."""
+        """Measured change of each element per knob, ``(lanes·G, E, P)``; all groups at once."""
         columns = []
         for index in range(knobs.shape[1]):
             ends = []
@@ -191,7 +220,7 @@ def _descend(
     residual = bench.residual(knobs)
     damping = np.full(len(knobs), DAMPING_START)
     for _ in range(options.iterations):
-        if (_norm(residual) <= options.tolerance * bench.norm).all():
+        if (_norm(residual) <= options.tolerance * bench.group_norm).all():
             break
         jacobian, start = bench.jacobian(knobs), _norm(residual).mean()
         for _ in range(4):
@@ -262,8 +291,11 @@ def _search(
     for _ in range(options.searches):
         change = neighbouring_codes(jacobian * step, least, rng)
         moved = knob.allowed(best + change * step)
+        changed = (moved != best).any(axis=1)
+        if not changed.any():
+            break  # groups of few knobs soon have nothing left to try
         error = bench.residual(moved)
-        better = _norm(error) < _norm(least)
+        better = changed & (_norm(error) < _norm(least))
         # What the core did teaches the Jacobian its curvature (Broyden 1965).
         taken = change * step
         surprise = error - least - (jacobian @ taken[..., None])[..., 0]

@@ -10,7 +10,7 @@ import numpy as np
 from photonic.backends.core import PhotonicCore
 from photonic.backends.run import compiled_settings, run_on_core
 from photonic.calibrate.loop import Calibration, CalibrationOptions, calibrate
-from photonic.program import Program
+from photonic.program import Block, Program
 from photonic.scores import score
 from photonic.sweep import SweepData
 from photonic.tallies import tally
@@ -78,11 +78,19 @@ def calibrate_program(
     on_block(1)
     shape, found = core.profile.core, []
     for slot, block in enumerate(program.blocks(shape.rows, shape.cols)):
-        found.append(calibrate(core, block.matrix, slot=slot, options=options, rng=rng))
+        used = _used(program, block, (shape.rows, shape.cols))
+        found.append(calibrate(core, block.matrix, slot=slot, used=used, options=options, rng=rng))
         on_block(1)
     after = _scores(program, core, data, [c.settings for c in found])
     on_block(1)
     return CalibratedProgram(calibrations=tuple(found), scores_before=before, scores_after=after)
+
+
+def _used(program: Program, block: Block, core: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a block that are no padding."""
+    out, fan_in = program.layers[block.layer].matrix.shape
+    rows, cols = core
+    return min(rows, out - block.row * rows), min(cols, fan_in - block.col * cols)
 
 
 def _scores(

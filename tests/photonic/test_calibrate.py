@@ -10,6 +10,7 @@ from photonic.backends.settings_grid import knob_of
 from photonic.backends.simulator import SimulatedCore
 from photonic.calibrate import Calibration, CalibrationOptions, calibrate
 from photonic.calibrate.codes import neighbouring_codes
+from photonic.calibrate.groups import Groups
 from photonic.calibrate.measure import measured_matrices
 from photonic.calibrate.program import calibrate_program
 from photonic.devices import device_for
@@ -153,6 +154,111 @@ def test_measuring_takes_out_offsets_and_reads_through_a_coarse_adc():
     many = np.abs(measured_matrices(core, gain=3.0, averages=32) - weight)
     assert one.max() < lsb
     assert many.mean() < 0.6 * one.mean()
+
+
+def test_a_core_that_compresses_strong_light_is_not_calibrated_against_its_design():
+    hardware = parse_profile(
+        {
+            "name": "test", "description": "of a test",
+            "weight": {"programming_sigma": 0.02}, "input": {"peak_attenuation": 0.7},
+        },
+        where="test",
+    )  # fmt: skip
+    _, (before, after) = run(hardware, 0.6 * TARGET)
+    assert before.min() > 0.04
+    assert after.max() < 1e-6
+
+
+@pytest.mark.parametrize("reach", ["element", "row", "core"])
+def test_groups_part_the_knobs_and_the_used_matrix(reach):
+    shape, used = (2, 3, 4), (2, 3)
+    groups = Groups.of(reach, shape, used)
+    array = np.random.default_rng(0).random((5, *shape))
+    matrices = np.random.default_rng(1).random((5, *used))
+    assert sorted(groups.elements.ravel()) == list(range(6))
+    assert len(set(groups.knobs.ravel())) == groups.knobs.size
+    assert np.array_equal(groups.settings_of(groups.knobs_of(array), array), array)
+    parts = groups.elements_of(matrices).reshape(5, len(groups.elements), -1)
+    assert np.array_equal(parts[:, 0, 0], matrices[:, 0, 0])
+    assert np.allclose((parts**2).sum((1, 2)), (matrices**2).sum((1, 2)))
+    moved = groups.settings_of(groups.knobs_of(array) + 1.0, array)
+    assert ((moved - array).round(12) == 1.0).sum() == 5 * groups.knobs.size
+
+
+def knobs_that_move(hardware: HardwareProfile, moved: tuple[int, ...]) -> set[tuple[int, int]]:
+    """Elements that answer to one place of the kind's array."""
+    core, name = SimulatedCore(hardware, [0]), knob_of(hardware).name
+    settings = device_for(hardware).compile(0.3 * TARGET[None])
+    core.program(settings)
+    before = core.realised()[0].copy()
+    settings[name][0][moved] += 0.2
+    core.program(settings)
+    return {(int(r), int(c)) for r, c in np.argwhere(np.abs(core.realised()[0] - before) > 1e-12)}
+
+
+@pytest.mark.parametrize(
+    ("hardware", "place", "reach"),
+    [
+        (profile("generic", input__encoding="field"), (1, 2), "element"),
+        (profile("pcm"), (0, 1, 2), "element"),
+        (profile("mrr"), (1, 2), "element"),
+        (profile("mrr", ring__spacing=20.0), (1, 2), "row"),
+        (profile("mrr", heater__crosstalk=0.01), (1, 2), "core"),
+    ],
+)
+def test_what_a_knob_is_said_to_move_is_what_it_moves(hardware, place, reach):
+    assert knob_of(hardware).reach == reach
+    moved = knobs_that_move(hardware, place)
+    all_ = {(r, c) for r in range(4) for c in range(4)}
+    own = {"element": {(1, 2)}, "row": {(1, c) for c in range(4)}, "core": all_}[reach]
+    assert (1, 2) in moved
+    assert moved <= own
+    assert reach == "element" or len(moved) > 1
+
+
+def wide(bits: int, **core) -> HardwareProfile:
+    return parse_profile(
+        {
+            "name": "wide", "description": "of a test", "core": {"rows": 48, "cols": 48, **core},
+            "weight": {"bits": bits, "programming_sigma": 0.02},
+        },
+        where="test",
+    )  # fmt: skip
+
+
+def test_a_large_crossbar_costs_no_more_programmings_than_a_small_one():
+    hardware, step = wide(7), 2.0**-6
+    target = np.random.default_rng(0).uniform(-0.8, 0.8, (48, 48))
+    core = SimulatedCore(hardware, CHIPS)
+    found = calibrate(core, target)
+    assert found.num_programmed < 30
+    core.program(found.settings)
+    # As near as codes reach: no element is further away than half of one.
+    assert np.abs(core.realised() - target).max() <= step / 2 + 1e-9
+
+
+def test_the_padding_of_a_tile_is_left_alone():
+    core = SimulatedCore(wide(7), CHIPS)
+    target = np.zeros((48, 48))
+    target[:3, :5] = np.random.default_rng(0).uniform(-0.8, 0.8, (3, 5))
+    found = calibrate(core, target, used=(3, 5))
+    outside = found.settings["weight"].copy()
+    outside[:, :3, :5] = 0.0
+    assert not outside.any()
+    core.program(found.settings)
+    assert np.abs(core.realised() - target)[:, :3, :5].max() <= 2.0**-7 + 1e-9
+
+
+def test_errors_afterwards_are_not_the_lucky_readings():
+    hardware = wide(7).with_value("output.bits", 8).with_value("output.noise_sigma", 0.01)
+    core = SimulatedCore(hardware, CHIPS)
+    target = np.random.default_rng(0).uniform(-0.8, 0.8, (48, 48))
+    found = calibrate(core, target, options=CalibrationOptions(averages=4))
+    core.program(found.settings)
+    true = np.linalg.norm(core.realised() - target, axis=(1, 2))
+    # What nine readings add; the lucky ones would stay below what is true.
+    assert (found.error_after > true).all()
+    assert np.allclose(found.error_after, true, rtol=0.15)
 
 
 def test_codes_that_cancel_are_found_and_the_comparison_can_fail():
