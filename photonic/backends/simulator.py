@@ -18,6 +18,9 @@ from photonic.errors import RunError
 from photonic.profile import HardwareProfile
 from photonic.quantize import round_mantissa
 
+# Errors of slots that are kept, because a program comes back to each many times.
+BYTES_OF_ERRORS = 256 * 2**20
+
 
 class SimulatedCore:
     """Chips of ``(seed, index)`` as lanes, with the errors that :func:`simulate` gives them.
@@ -42,7 +45,7 @@ class SimulatedCore:
         self._noise = None
         if chips is not None and self.readout.is_noisy:
             self._noise = ChipStreams.of_chips(seed, chips)
-        self._errors: tuple[int, dict[str, Tensor]] | None = None  # of the slot used last
+        self._errors: dict[int, dict[str, Tensor]] = {}  # by slot
         self._transfer: Transfer | None = None
         self._optics: LayerOptics | None = None
 
@@ -77,10 +80,14 @@ class SimulatedCore:
         """Static errors, lanes in the place of blocks so that each can have its own settings."""
         if self.chips is None:
             return None
-        if self._errors is None or self._errors[0] != slot:
+        if slot not in self._errors:
             drawn = self.device.static_errors(self.seed, self.chips, 1, first_block=slot)
-            self._errors = slot, {name: values.transpose(0, 1) for name, values in drawn.items()}
-        return self._errors[1]
+            errors = {name: values.transpose(0, 1).clone() for name, values in drawn.items()}
+            size = sum(values.nbytes for values in errors.values())
+            if (len(self._errors) + 1) * size > BYTES_OF_ERRORS:
+                self._errors.clear()
+            self._errors[slot] = errors
+        return self._errors[slot]
 
     @torch.no_grad()
     def mvm(self, x: np.ndarray) -> np.ndarray:

@@ -22,14 +22,18 @@ class Groups:
     Attributes:
         knobs: places in the kind's array, flattened, ``(G, P)``.
         elements: places in the used part of the matrix, flattened, ``(G, E)``.
+        moves: whether a knob of a group moves an element of it, ``(E, P)``.
+        colours: knobs of one colour move no element in common, ``(P,)``, from 0 on.
     """
 
     knobs: np.ndarray
     elements: np.ndarray
+    moves: np.ndarray
+    colours: np.ndarray
 
     @classmethod
     def of(cls, reach: Reach, shape: tuple[int, ...], used: tuple[int, int]) -> Groups:
-        """Groups of a core.
+        """The smallest groups of a core.
 
         Args:
             reach: what of the matrix one knob moves.
@@ -41,13 +45,29 @@ class Groups:
         matrix = np.arange(rows * cols).reshape(rows, cols)
         match reach:
             case "element":
-                inner = array[..., :rows, :cols].reshape(-1, rows * cols)
-                return cls(knobs=inner.T, elements=matrix.reshape(-1, 1))
+                knobs = array[..., :rows, :cols].reshape(-1, rows * cols).T
+                elements = matrix.reshape(-1, 1)
             case "row":
-                inner = np.moveaxis(array, -2, 0)[:rows]
-                return cls(knobs=inner.reshape(rows, -1), elements=matrix)
+                knobs = np.moveaxis(array, -2, 0)[:rows].reshape(rows, -1)
+                elements = matrix
             case "core":
-                return cls(knobs=array.reshape(1, -1), elements=matrix.reshape(1, -1))
+                knobs, elements = array.reshape(1, -1), matrix.reshape(1, -1)
+        return cls(
+            knobs=knobs,
+            elements=elements,
+            moves=np.ones((elements.shape[1], knobs.shape[1]), dtype=bool),
+            colours=np.arange(knobs.shape[1]),
+        )
+
+    def by_rows(self, cols: int) -> Groups:
+        """The same knobs in groups of whole rows of ``cols`` elements, or larger ones."""
+        joined = max(1, cols // self.elements.shape[1])
+        return Groups(
+            knobs=self.knobs.reshape(-1, joined * self.knobs.shape[1]),
+            elements=self.elements.reshape(-1, joined * self.elements.shape[1]),
+            moves=np.kron(np.eye(joined, dtype=bool), self.moves),
+            colours=np.tile(self.colours, joined),
+        )
 
     def knobs_of(self, array: np.ndarray) -> np.ndarray:
         """``(lanes, ...)`` settings → ``(lanes·G, P)``."""
@@ -64,9 +84,3 @@ class Groups:
         """``(lanes, rows, cols)`` of the used part → ``(lanes·G, E)``."""
         flat = matrices.reshape(len(matrices), -1)
         return flat[:, self.elements].reshape(-1, self.elements.shape[1])
-
-    def matrices_of(self, elements: np.ndarray, used: tuple[int, int]) -> np.ndarray:
-        """Inverse of :meth:`elements_of`."""
-        flat = np.empty((elements.size // self.elements.size, self.elements.size))
-        flat[:, self.elements] = elements.reshape(len(flat), *self.elements.shape)
-        return flat.reshape(-1, *used)

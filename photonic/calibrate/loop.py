@@ -66,6 +66,8 @@ class Calibration:
         settings: the best ones, ``(lanes, ...)`` each.
         error_before: measured ‖ΔW‖_F as compiled, ``(lanes,)``.
         error_after: with the settings, in readings that chose nothing.
+        product_before: error of products relative to them, ‖ΔW·weigh‖ / ‖W·weigh‖, as compiled.
+        product_after: with the settings.
         norm: ‖W‖_F of the target.
         num_programmed: how often the core was programmed.
     """
@@ -73,6 +75,8 @@ class Calibration:
     settings: dict[str, np.ndarray]
     error_before: np.ndarray
     error_after: np.ndarray
+    product_before: np.ndarray
+    product_after: np.ndarray
     norm: float
     num_programmed: int
 
@@ -93,6 +97,7 @@ def calibrate(
     *,
     slot: int = 0,
     used: tuple[int, int] | None = None,
+    weigh: np.ndarray | None = None,
     options: CalibrationOptions | None = None,
     rng: np.random.Generator | None = None,
 ) -> Calibration:
@@ -104,6 +109,8 @@ def calibrate(
         slot: where it belongs in its program.
         used: rows that are read and columns that are lit, from the first on; the rest of the
             matrix, where a tile is padded, does not count. All if left out.
+        weigh: ``(cols, cols)`` of the used columns; ‖ΔW·weigh‖ is made small instead of ‖ΔW‖, see
+            :func:`photonic.calibrate.moments.factor`.
         options: how much is measured.
         rng: of restarts; needed only where lanes are stuck.
 
@@ -114,7 +121,7 @@ def calibrate(
     options = options or CalibrationOptions()
     target = np.asarray(target, dtype=np.float64)
     rows, cols = used or target.shape
-    bench = _Bench(core, target, slot, options.averages, (rows, cols))
+    bench = _Bench(core, target, slot, options.averages, (rows, cols), weigh)
     best = start = bench.compiled()
     residual = bench.residual(start)
     rng = rng or np.random.default_rng(0)
@@ -132,11 +139,14 @@ def calibrate(
         residual = np.where(better[:, None], error, residual)
     if bench.knob.step is not None:
         best, residual = _search(bench, best, residual, options)
+    (error_before, product_before), (error_after, product_after) = map(bench.judged, (start, best))
     return Calibration(
         settings=bench.settings(best),
-        error_before=bench.judged(start),
-        error_after=bench.judged(best),
-        norm=bench.norm,
+        error_before=error_before,
+        error_after=error_after,
+        product_before=product_before,
+        product_after=product_after,
+        norm=float(np.linalg.norm(bench.target)),
         num_programmed=bench.num_programmed,
     )
 
@@ -151,8 +161,10 @@ class _Bench:
         slot: int,
         averages: int,
         used: tuple[int, int],
+        weigh: np.ndarray | None,
     ) -> None:
         self.core, self.slot, self.averages, self.used = core, slot, averages, used
+        self.weigh = weigh
         self.target = target[: used[0], : used[1]]
         self.knob: Knob = knob_of(core.profile)
         compiled = device_for(core.profile).compile(target[None])
@@ -161,7 +173,9 @@ class _Bench:
             for name, array in compiled.items()
         }
         self.groups = Groups.of(self.knob.reach, self.base[self.knob.name].shape[1:], used)
-        self.norm = float(np.linalg.norm(self.target))
+        if weigh is not None:  # which mixes the errors of a row
+            self.groups = self.groups.by_rows(used[1])
+        self.norm = float(np.linalg.norm(self._weighed(self.target.reshape(1, -1))))
         # What a group's residual is compared with: its share of the matrix, were all alike.
         self.group_norm = self.norm / len(self.groups.elements) ** 0.5
         self.gain = probe_gain(core)
@@ -179,38 +193,58 @@ class _Bench:
             self.knob.name: self.groups.settings_of(self.knob.allowed(knobs), base),
         }
 
-    def residual(self, knobs: np.ndarray, averages: int | None = None) -> np.ndarray:
-        """Measured minus target, ``(lanes·G, E)``."""
-        self.core.program(self.settings(knobs), slot=self.slot, gain=self.gain)
-        self.num_programmed += 1
-        rows, cols = self.used
-        averages = averages or self.averages
-        measured = measured_matrices(self.core, gain=self.gain, averages=averages, cols=cols)
-        return self.groups.elements_of(measured[:, :rows] - self.target)
+    def residual(self, knobs: np.ndarray) -> np.ndarray:
+        """Measured minus target, weighed, ``(lanes·G, E)``."""
+        return self._weighed(self._errors(knobs, self.averages))
 
-    def judged(self, knobs: np.ndarray) -> np.ndarray:
-        """‖ΔW‖_F of each lane, ``(lanes,)``, in readings that chose nothing.
+    def judged(self, knobs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """‖ΔW‖_F and the relative error of products, ``(lanes,)``, in readings that chose nothing.
 
         Of those taken on the way the lucky ones were kept; twice as many and one more are at other
         levels of light, too, which the ADC rounds otherwise.
         """
-        residual = self.residual(knobs, 2 * self.averages + 1)
-        return np.linalg.norm(residual.reshape(self.core.lanes, -1), axis=1)
+        errors = self._errors(knobs, 2 * self.averages + 1)
+        absolute, products = (
+            np.linalg.norm(values.reshape(self.core.lanes, -1), axis=1)
+            for values in (errors, self._weighed(errors))
+        )
+        return absolute, products / (self.norm or 1.0)
 
     def jacobian(self, knobs: np.ndarray) -> np.ndarray:
-        """Measured change of each element per knob, ``(lanes·G, E, P)``; all groups at once."""
-        columns = []
-        for index in range(knobs.shape[1]):
+        """Measured change of each residual per knob, ``(lanes·G, E, P)``.
+
+        All groups are probed at once, and within a group all knobs of a colour.
+        """
+        groups, low, high = self.groups, self.knob.low, self.knob.high
+        slopes = np.zeros((len(knobs), *groups.moves.shape))
+        for colour in range(groups.colours.max() + 1):
+            mine = groups.colours == colour
             ends = []
             for sign in (1.0, -1.0):
                 moved = knobs.copy()
-                moved[:, index] += sign * self.knob.probe
+                moved[:, mine] += sign * self.knob.probe
                 if self.knob.period is None:
-                    moved[:, index] = moved[:, index].clip(self.knob.low, self.knob.high)
-                ends.append((moved[:, index], self.residual(moved)))
+                    moved[:, mine] = moved[:, mine].clip(low, high)
+                ends.append((moved[:, mine], self._errors(moved, self.averages)))
             (up, above), (down, below) = ends
-            columns.append((above - below) / (up - down)[:, None])
-        return np.stack(columns, axis=-1)
+            change = (above - below)[:, :, None] / (up - down)[:, None]
+            slopes[:, :, mine] = np.where(groups.moves[:, mine], change, 0.0)
+        return self._weighed(slopes)
+
+    def _errors(self, knobs: np.ndarray, averages: int) -> np.ndarray:
+        """Measured minus target, ``(lanes·G, E)``."""
+        self.core.program(self.settings(knobs), slot=self.slot, gain=self.gain)
+        self.num_programmed += 1
+        rows, cols = self.used
+        measured = measured_matrices(self.core, gain=self.gain, averages=averages, cols=cols)
+        return self.groups.elements_of(measured[:, :rows] - self.target)
+
+    def _weighed(self, errors: np.ndarray) -> np.ndarray:
+        """Errors of weights ``(n, E, ...)`` as those of products, row by row."""
+        if self.weigh is None:
+            return errors
+        rows = errors.reshape(len(errors), -1, self.used[1], *errors.shape[2:])
+        return np.einsum("nrc...,ce->nre...", rows, self.weigh).reshape(errors.shape)
 
 
 def _descend(

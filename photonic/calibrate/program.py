@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from photonic.backends.core import PhotonicCore
 from photonic.backends.run import compiled_settings, run_on_core
 from photonic.calibrate.loop import Calibration, CalibrationOptions, calibrate
+from photonic.calibrate.moments import factor, input_moments
 from photonic.program import Block, Program
 from photonic.scores import score
 from photonic.sweep import SweepData
@@ -41,6 +42,16 @@ class CalibratedProgram:
         return np.stack([c.relative_after for c in self.calibrations])
 
     @property
+    def product_before(self) -> np.ndarray:
+        """Relative error of the products of each block and lane, ``(blocks, lanes)``."""
+        return np.stack([c.product_before for c in self.calibrations])
+
+    @property
+    def product_after(self) -> np.ndarray:
+        """The same with the settings found."""
+        return np.stack([c.product_after for c in self.calibrations])
+
+    @property
     def absolute_before(self) -> np.ndarray:
         """Measured ‖ΔW‖_F of each block and lane, ``(blocks, lanes)``."""
         return np.stack([c.error_before for c in self.calibrations])
@@ -58,6 +69,7 @@ def calibrate_program(
     *,
     options: CalibrationOptions,
     rng: np.random.Generator,
+    inputs: Mapping[str, np.ndarray] | None = None,
     on_block: Callable[[int], None] = lambda blocks: None,
 ) -> CalibratedProgram:
     """Calibrate every block on every lane and score the model before and after.
@@ -68,6 +80,8 @@ def calibrate_program(
         data: what is scored.
         options: how much is measured.
         rng: of restarts.
+        inputs: program inputs ``(n, tokens, channels)`` by name that are not scored; with them the
+            error of the products is made small instead of that of the matrices.
         on_block: called with 1 after each block and each of the two scorings.
 
     Raises:
@@ -77,9 +91,18 @@ def calibrate_program(
     before = _scores(program, core, data, compiled_settings(program, core))
     on_block(1)
     shape, found = core.profile.core, []
+    moments = None if inputs is None else input_moments(program, inputs)
     for slot, block in enumerate(program.blocks(shape.rows, shape.cols)):
-        used = _used(program, block, (shape.rows, shape.cols))
-        found.append(calibrate(core, block.matrix, slot=slot, used=used, options=options, rng=rng))
+        used, weigh = _used(program, block, (shape.rows, shape.cols)), None
+        if moments is not None:
+            first = block.col * shape.cols
+            seen = slice(first, first + used[1])
+            weigh = factor(moments[block.layer][seen, seen])
+        found.append(
+            calibrate(
+                core, block.matrix, slot=slot, used=used, weigh=weigh, options=options, rng=rng
+            )
+        )
         on_block(1)
     after = _scores(program, core, data, [c.settings for c in found])
     on_block(1)

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from photonic.cli.bundle_data import data_options
+from photonic.cli.bundle_data import bundle_data, data_options
 from photonic.cli.options import config_option, json_option, seed_option, yield_options
 from photonic.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from export.bundle import Bundle
     from photonic.calibrate.program import CalibratedProgram
+
+MOST_INPUTS = 4096
 
 
 @click.command()
@@ -42,6 +45,12 @@ if TYPE_CHECKING:
     help="Measured Jacobians per matrix, at most.",
 )
 @yield_options
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    help="Folder of the data whose training samples say which inputs the layers see: the error of "
+    "the products on those is made small instead of that of the matrices.",
+)
 @data_options
 @seed_option()
 @config_option
@@ -54,6 +63,7 @@ def calibrate(
     averages: int,
     iterations: int,
     keep: float,
+    inputs: Path | None,
     metric: str | None,
     data: Path | None,
     subset: str | None,
@@ -81,6 +91,7 @@ def calibrate(
     opened = read_bundle(bundle)
     profile = load_profile(profile_name) if profile_name else opened.profile
     scored, source = sweep_data(opened, data, subset, metric)
+    seen = None if inputs is None else training_inputs(opened, inputs)
     reference = reference_score(opened.program, scored)
     if backend:
         core = open_backend(backend, profile)
@@ -94,6 +105,7 @@ def calibrate(
             scored,
             options=CalibrationOptions(averages=averages, iterations=iterations),
             rng=np.random.default_rng(seed),
+            inputs=seen,
             on_block=advance,
         )
     answer = {
@@ -106,6 +118,7 @@ def calibrate(
         "metric": scored.metric,
         "reference_metric": reference,
         "keep": keep,
+        "inputs": None if inputs is None else f"training samples of {inputs}",
         **summary(result, keep * reference),
         "seconds": round(time.perf_counter() - started, 3),
     }
@@ -115,22 +128,40 @@ def calibrate(
         show(answer)
 
 
+def training_inputs(bundle: Bundle, data: Path) -> dict[str, np.ndarray]:
+    """Training samples spread evenly over those of ``data``, at most :data:`MOST_INPUTS`."""
+    import numpy as np
+
+    given = bundle_data(bundle, data, "train").inputs
+    assert given is not None
+    count = len(next(iter(given.values())))
+    chosen = np.linspace(0, count - 1, min(count, MOST_INPUTS)).astype(np.int64)
+    return {name: x[chosen] for name, x in given.items()}
+
+
 def summary(result: CalibratedProgram, limit: float) -> dict[str, Any]:
     """Figures before and after; errors as the core measured them."""
     import numpy as np
 
-    def side(absolute: np.ndarray, relative: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    def side(
+        absolute: np.ndarray, relative: np.ndarray, product: np.ndarray, scores: np.ndarray
+    ) -> dict[str, float]:
         return {
             "absolute_error_mean": float(absolute.mean()),
             "relative_error_mean": float(relative.mean()),
             "relative_error_p95": float(np.quantile(relative, 0.95)),
+            "product_error_mean": float(product.mean()),
             "metric_mean": float(np.nan_to_num(scores).mean()),
             "metric_p05": float(np.quantile(np.nan_to_num(scores), 0.05)),
             "yield": float((np.nan_to_num(scores) >= limit).mean()),
         }
 
-    before = side(result.absolute_before, result.relative_before, result.scores_before)
-    after = side(result.absolute_after, result.relative_after, result.scores_after)
+    before = side(
+        result.absolute_before, result.relative_before, result.product_before, result.scores_before
+    )
+    after = side(
+        result.absolute_after, result.relative_after, result.product_after, result.scores_after
+    )
     better = after["absolute_error_mean"]
     return {
         "before": before,
@@ -146,6 +177,7 @@ def show(answer: dict[str, Any]) -> None:
         ("matrix error ‖ΔW‖, mean", "absolute_error_mean"),
         ("relative error, mean", "relative_error_mean"),
         ("relative error, 95 %", "relative_error_p95"),
+        ("error of products, mean", "product_error_mean"),
         (f"{answer['metric']}, mean chip", "metric_mean"),
         (f"{answer['metric']}, 5 % chip", "metric_p05"),
         ("yield", "yield"),

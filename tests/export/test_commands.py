@@ -208,3 +208,17 @@ def test_verify_on_real_beats(mitdb_dir, lab_bundle, capsys):
     assert (verified["num_samples"], verified["quantized_lsb_mismatches"]) == (29781, 0)
     assert verified["decision_mismatches"] == 0
     assert verified["float_max_abs_diff"] <= 1e-5
+
+
+@pytest.mark.slow
+def test_calibrate_weighs_by_the_inputs_of_real_training_beats(mitdb_dir, lab_bundle, capsys):
+    """With wide codes the products gain what the matrices alone cannot."""
+    common = ("calibrate", lab_bundle, "--profile", "lab_ecg_5bit", "--chips", 2, "--json")
+    plain, weighed = (
+        answer(capsys, *common, "--averages", 4, "--iterations", 2, *more)[1]
+        for more in ((), ("--inputs", mitdb_dir))
+    )
+    assert plain["inputs"] is None
+    assert weighed["inputs"].startswith("training samples of")
+    assert weighed["after"]["product_error_mean"] < 0.8 * weighed["before"]["product_error_mean"]
+    assert plain["after"]["absolute_error_mean"] < weighed["after"]["absolute_error_mean"]

@@ -12,10 +12,13 @@ from photonic.calibrate import Calibration, CalibrationOptions, calibrate
 from photonic.calibrate.codes import neighbouring_codes
 from photonic.calibrate.groups import Groups
 from photonic.calibrate.measure import measured_matrices
+from photonic.calibrate.moments import factor, input_moments
 from photonic.calibrate.program import calibrate_program
 from photonic.devices import device_for
 from photonic.errors import ConfigError, RunError
+from photonic.execute import run_float
 from photonic.profile import HardwareProfile, load_profile, parse_profile
+from photonic.program import Linear
 
 TARGET = np.random.default_rng(1).uniform(-1, 1, (4, 4))
 CHIPS = range(3)
@@ -183,6 +186,11 @@ def test_groups_part_the_knobs_and_the_used_matrix(reach):
     assert np.allclose((parts**2).sum((1, 2)), (matrices**2).sum((1, 2)))
     moved = groups.settings_of(groups.knobs_of(array) + 1.0, array)
     assert ((moved - array).round(12) == 1.0).sum() == 5 * groups.knobs.size
+    rows = groups.by_rows(used[1])
+    assert np.array_equal(rows.elements.ravel(), groups.elements.ravel())
+    assert np.array_equal(rows.knobs.ravel(), groups.knobs.ravel())
+    for colour in rows.colours:
+        assert (rows.moves[:, rows.colours == colour].sum(axis=1) == 1).all() or reach != "element"
 
 
 def knobs_that_move(hardware: HardwareProfile, moved: tuple[int, ...]) -> set[tuple[int, int]]:
@@ -247,6 +255,55 @@ def test_the_padding_of_a_tile_is_left_alone():
     assert not outside.any()
     core.program(found.settings)
     assert np.abs(core.realised() - target)[:, :3, :5].max() <= 2.0**-7 + 1e-9
+
+
+def correlated(cols: int, rng: np.random.Generator) -> np.ndarray:
+    """Second moment of inputs that go together, as neighbouring samples of a beat do."""
+    x = rng.standard_normal((200, 2)) @ rng.standard_normal((2, cols)) + 0.5
+    return x.T @ x / len(x)
+
+
+@pytest.mark.parametrize("kind", ["generic", "pcm", "mrr"])
+def test_weighing_makes_the_error_of_products_smaller_where_codes_limit_it(kind):
+    bits: dict[str, dict[str, object]] = {
+        "generic": {"weight__bits": 5, "weight__programming_sigma": 0.02},
+        "pcm": {"pcm__level_bits": 4, "pcm__cell_sigma": 0.02},
+        "mrr": {"ring__tuning_bits": 6, "ring__tuning_sigma": 0.1, "ring__spacing": 20.0},
+    }
+    weigh = factor(correlated(4, np.random.default_rng(3)))
+
+    def products(**how) -> float:
+        core = SimulatedCore(profile(kind, **bits[kind]), range(8))
+        found = calibrate(core, 0.6 * TARGET, **how)
+        core.program(found.settings)
+        errors = np.linalg.norm((core.realised() - 0.6 * TARGET) @ weigh, axis=(1, 2))
+        if how:  # nothing disturbs these readings
+            assert np.allclose(found.product_after * np.linalg.norm(0.6 * TARGET @ weigh), errors)
+        return float(errors.mean())
+
+    assert products(weigh=weigh) < 0.7 * products()
+
+
+def test_an_exact_core_stays_exact_however_it_is_weighed():
+    hardware = profile("generic", weight__programming_sigma=0.02)
+    core = SimulatedCore(hardware, CHIPS)
+    calibrate(core, 0.6 * TARGET, weigh=factor(correlated(4, np.random.default_rng(3))))
+    assert np.abs(core.realised() - 0.6 * TARGET).max() < 1e-6
+
+
+def test_moments_are_those_of_what_the_layers_read(sweep_model):
+    program, data = sweep_model
+    moments = input_moments(program, data.inputs)
+    last = next(step for step in program.steps if step.out == program.output)
+    assert isinstance(last, Linear)
+    layer, moment = program.layers[last.layer], moments[last.layer]
+    products = run_float(program, data.inputs, np.float64) / layer.gain - layer.bias
+    square = np.trace(layer.matrix @ moment @ layer.matrix.T)
+    assert square == pytest.approx((products**2).sum(axis=-1).mean())
+    assert set(moments) == {layer.name for layer in program.layers_in_order()}
+    root = factor(moment)
+    assert np.trace(root @ root.T) / len(root) == pytest.approx(1.001)
+    assert np.array_equal(factor(np.zeros((3, 3))), np.eye(3))
 
 
 def test_errors_afterwards_are_not_the_lucky_readings():

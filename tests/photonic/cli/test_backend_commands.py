@@ -85,6 +85,13 @@ def test_an_unknown_backend_is_one_line(photonic, small_bundle):
     assert "known are scpi, simulator" in outcome.err
 
 
+def test_calibrate_inputs_that_are_not_there_are_one_line(photonic, small_bundle, tmp_path):
+    outcome = photonic("calibrate", small_bundle, "--inputs", tmp_path / "nowhere")
+    assert outcome.status == 2
+    assert "nowhere" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_calibrate_answers_before_and_after(photonic, small_bundle):
     outcome = photonic(
