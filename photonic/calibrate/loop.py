@@ -1,25 +1,23 @@
 """Calibration in place: measure how the matrix answers to every knob, step, and search codes.
 
 The algorithm knows the kind's knobs and nothing of its errors. It is a damped Gauss–Newton method
-(Levenberg 1944, Marquardt 1963) whose Jacobian is measured, run for all lanes at once; there are
-more knobs than matrix elements, so the step is the smallest one that does it. With codes, steps end
-at the nearest ones, and combinations of neighbouring codes are then searched on the measured
-Jacobian and tried on the core.
+(Levenberg 1944, Marquardt 1963) whose Jacobian is measured. No knob moves what those of another
+group move, so every group of every lane is a problem of its own, and all are solved at once. There
+are at least as many knobs as matrix elements, so the step is the smallest one that does it. With
+codes, steps end at the nearest ones, and combinations of neighbouring codes are then searched on
+the measured Jacobian and tried on the core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from photonic.backends.core import PhotonicCore
-from photonic.backends.settings_grid import Knob, knob_of
+from photonic.backends.settings_grid import Knob
+from photonic.calibrate.bench import Bench
 from photonic.calibrate.codes import neighbouring_codes
-from photonic.calibrate.groups import Groups
-from photonic.calibrate.measure import measured_matrices, probe_gain
-from photonic.devices import device_for
 from photonic.errors import ConfigError
 
 DAMPING_START, DAMPING_LEAST, DAMPING_MOST = 1e-3, 1e-12, 1e3
@@ -121,7 +119,7 @@ def calibrate(
     options = options or CalibrationOptions()
     target = np.asarray(target, dtype=np.float64)
     rows, cols = used or target.shape
-    bench = _Bench(core, target, slot, options.averages, (rows, cols), weigh)
+    bench = Bench(core, target, slot, options.averages, (rows, cols), weigh)
     best = start = bench.compiled()
     residual = bench.residual(start)
     rng = rng or np.random.default_rng(0)
@@ -138,7 +136,7 @@ def calibrate(
         best = np.where(better[:, None], found, best)
         residual = np.where(better[:, None], error, residual)
     if bench.knob.step is not None:
-        best, residual = _search(bench, best, residual, options)
+        best = _search(bench, best, residual, options)
     (error_before, product_before), (error_after, product_after) = map(bench.judged, (start, best))
     return Calibration(
         settings=bench.settings(best),
@@ -151,104 +149,8 @@ def calibrate(
     )
 
 
-class _Bench:
-    """A core with one target: from vectors of knobs to residuals, a row per lane and group."""
-
-    def __init__(
-        self,
-        core: PhotonicCore,
-        target: np.ndarray,
-        slot: int,
-        averages: int,
-        used: tuple[int, int],
-        weigh: np.ndarray | None,
-    ) -> None:
-        self.core, self.slot, self.averages, self.used = core, slot, averages, used
-        self.weigh = weigh
-        self.target = target[: used[0], : used[1]]
-        self.knob: Knob = knob_of(core.profile)
-        compiled = device_for(core.profile).compile(target[None])
-        self.base: Mapping[str, np.ndarray] = {
-            name: np.repeat(np.asarray(array, dtype=np.float64), core.lanes, axis=0)
-            for name, array in compiled.items()
-        }
-        self.groups = Groups.of(self.knob.reach, self.base[self.knob.name].shape[1:], used)
-        if weigh is not None:  # which mixes the errors of a row
-            self.groups = self.groups.by_rows(used[1])
-        self.norm = float(np.linalg.norm(self._weighed(self.target.reshape(1, -1))))
-        # What a group's residual is compared with: its share of the matrix, were all alike.
-        self.group_norm = self.norm / len(self.groups.elements) ** 0.5
-        self.gain = probe_gain(core)
-        self.num_programmed = 0
-
-    def compiled(self) -> np.ndarray:
-        """Knobs as compiled, ``(lanes·G, P)``."""
-        return self.groups.knobs_of(self.base[self.knob.name])
-
-    def settings(self, knobs: np.ndarray) -> dict[str, np.ndarray]:
-        """Settings of the kind with these knobs."""
-        base = self.base[self.knob.name]
-        return {
-            **self.base,
-            self.knob.name: self.groups.settings_of(self.knob.allowed(knobs), base),
-        }
-
-    def residual(self, knobs: np.ndarray) -> np.ndarray:
-        """Measured minus target, weighed, ``(lanes·G, E)``."""
-        return self._weighed(self._errors(knobs, self.averages))
-
-    def judged(self, knobs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """‖ΔW‖_F and the relative error of products, ``(lanes,)``, in readings that chose nothing.
-
-        Of those taken on the way the lucky ones were kept; twice as many and one more are at other
-        levels of light, too, which the ADC rounds otherwise.
-        """
-        errors = self._errors(knobs, 2 * self.averages + 1)
-        absolute, products = (
-            np.linalg.norm(values.reshape(self.core.lanes, -1), axis=1)
-            for values in (errors, self._weighed(errors))
-        )
-        return absolute, products / (self.norm or 1.0)
-
-    def jacobian(self, knobs: np.ndarray) -> np.ndarray:
-        """Measured change of each residual per knob, ``(lanes·G, E, P)``.
-
-        All groups are probed at once, and within a group all knobs of a colour.
-        """
-        groups, low, high = self.groups, self.knob.low, self.knob.high
-        slopes = np.zeros((len(knobs), *groups.moves.shape))
-        for colour in range(groups.colours.max() + 1):
-            mine = groups.colours == colour
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = knobs.copy()
-                moved[:, mine] += sign * self.knob.probe
-                if self.knob.period is None:
-                    moved[:, mine] = moved[:, mine].clip(low, high)
-                ends.append((moved[:, mine], self._errors(moved, self.averages)))
-            (up, above), (down, below) = ends
-            change = (above - below)[:, :, None] / (up - down)[:, None]
-            slopes[:, :, mine] = np.where(groups.moves[:, mine], change, 0.0)
-        return self._weighed(slopes)
-
-    def _errors(self, knobs: np.ndarray, averages: int) -> np.ndarray:
-        """Measured minus target, ``(lanes·G, E)``."""
-        self.core.program(self.settings(knobs), slot=self.slot, gain=self.gain)
-        self.num_programmed += 1
-        rows, cols = self.used
-        measured = measured_matrices(self.core, gain=self.gain, averages=averages, cols=cols)
-        return self.groups.elements_of(measured[:, :rows] - self.target)
-
-    def _weighed(self, errors: np.ndarray) -> np.ndarray:
-        """Errors of weights ``(n, E, ...)`` as those of products, row by row."""
-        if self.weigh is None:
-            return errors
-        rows = errors.reshape(len(errors), -1, self.used[1], *errors.shape[2:])
-        return np.einsum("nrc...,ce->nre...", rows, self.weigh).reshape(errors.shape)
-
-
 def _descend(
-    bench: _Bench, knobs: np.ndarray, options: CalibrationOptions
+    bench: Bench, knobs: np.ndarray, options: CalibrationOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """Damped Gauss–Newton steps; the best knobs of each lane and their residuals."""
     residual = bench.residual(knobs)
@@ -314,8 +216,8 @@ def _limited(knob: Knob, knobs: np.ndarray) -> np.ndarray:
 
 
 def _search(
-    bench: _Bench, knobs: np.ndarray, residual: np.ndarray, options: CalibrationOptions
-) -> tuple[np.ndarray, np.ndarray]:
+    bench: Bench, knobs: np.ndarray, residual: np.ndarray, options: CalibrationOptions
+) -> np.ndarray:
     """Try combinations of neighbouring codes that the measured Jacobian promises to be better."""
     knob, step = bench.knob, bench.knob.step
     assert step is not None
@@ -339,7 +241,7 @@ def _search(
         )
         best = np.where(better[:, None], moved, best)
         least = np.where(better[:, None], error, least)
-    return best, least
+    return best
 
 
 def _norm(residual: np.ndarray) -> np.ndarray:

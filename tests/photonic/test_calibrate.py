@@ -306,6 +306,26 @@ def test_moments_are_those_of_what_the_layers_read(sweep_model):
     assert np.array_equal(factor(np.zeros((3, 3))), np.eye(3))
 
 
+def test_the_same_calibration_twice_is_the_same_bit_for_bit():
+    hardware = load_profile("generic_5bit")
+    first, second = (run(hardware, 0.6 * TARGET, averages=3)[0] for _ in range(2))
+    assert np.array_equal(first.settings["weight"], second.settings["weight"])
+    assert np.array_equal(first.error_after, second.error_after)
+
+
+def test_what_a_lane_reads_does_not_depend_on_the_lanes_beside_it():
+    hardware = wide(7).with_value("output.bits", 8).with_value("output.noise_sigma", 0.01)
+    weight = np.random.default_rng(0).uniform(-0.8, 0.8, (48, 48))
+
+    def read(chips, averages: int) -> np.ndarray:
+        core = SimulatedCore(hardware, chips)
+        core.program({"weight": np.repeat(weight[None], len(chips), 0)})
+        return measured_matrices(core, gain=1.0, averages=averages)
+
+    # More readings than one call holds.
+    assert np.array_equal(read([0, 1, 2], 20)[1], read([1], 20)[0])
+
+
 def test_errors_afterwards_are_not_the_lucky_readings():
     hardware = wide(7).with_value("output.bits", 8).with_value("output.noise_sigma", 0.01)
     core = SimulatedCore(hardware, CHIPS)
