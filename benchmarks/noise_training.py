@@ -161,7 +161,7 @@ def figure(results: list[Result], path: Path) -> None:
     strips = "one strip per seed of training" if seeds > 1 else "one seed of training"
     axes.set_title(f"{results[0].chips.shape[1]} chips each, bar: their mean; {strips}")
     axes.legend(loc="lower center", fontsize=8, ncols=3)
-    axes.set_ylim(bottom=0.44)
+    axes.set_ylim(bottom=0.42)
     axes.grid(axis="y", alpha=0.3)
     with atomic_write(path) as temporary:
         fig.savefig(temporary, dpi=150)
