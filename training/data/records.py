@@ -192,8 +192,8 @@ def read_signal(directory: Path, header: Header, channel: int) -> NDArray[np.flo
         path = directory / header.signal_files[0]
         raise DataError(
             f"{path} ({path.stat().st_size} bytes) is not the {header.num_samples} samples x "
-            f"{len(header.leads)} leads that its header promises ({_line(error)}): cut "
-            "short or damaged; get the file again"
+            f"{len(header.leads)} leads that its header promises: cut short or damaged; "
+            "get the file again"
         ) from error
     return np.asarray(signals, dtype=np.float64)[:, 0]
 
