@@ -9,8 +9,19 @@ import numpy as np
 from photonic.backends.core import PhotonicCore
 from photonic.backends.settings_grid import Knob, knob_of
 from photonic.calibrate.groups import Groups
-from photonic.calibrate.measure import measured_matrices, probe_gain
+from photonic.calibrate.measure import measured_responses, probe_gain
 from photonic.devices import device_for
+from photonic.devices.encoding import InputOptics
+from photonic.profile import HardwareProfile
+
+# What a constant weighs beside an input that is spread evenly over the full scale.
+CONSTANT = 3.0**0.5
+
+
+def has_constant(profile: HardwareProfile) -> bool:
+    """Whether the knobs of the design move what is there without a signal."""
+    reaches_all = knob_of(profile).reach == "core"
+    return reaches_all and profile.input.encoding == "field" and InputOptics.of(profile).epsilon > 0
 
 
 class Bench:
@@ -22,7 +33,7 @@ class Bench:
         slot: of the matrix in its program.
         averages: readings of each matrix.
         used: rows and columns that count.
-        weigh: ``(cols, cols)`` of the used columns, or ``None``.
+        weigh: ``(cols + 1, cols + 1)``, of the used columns and of a constant 1, or ``None``.
     """
 
     def __init__(
@@ -35,7 +46,6 @@ class Bench:
         weigh: np.ndarray | None,
     ) -> None:
         self.core, self.slot, self.averages, self.used = core, slot, averages, used
-        self.weigh = weigh
         self.target = target[: used[0], : used[1]]
         self.knob: Knob = knob_of(core.profile)
         compiled = device_for(core.profile).compile(target[None])
@@ -43,10 +53,19 @@ class Bench:
             name: np.repeat(np.asarray(array, dtype=np.float64), core.lanes, axis=0)
             for name, array in compiled.items()
         }
-        self.groups = Groups.of(self.knob.reach, self.base[self.knob.name].shape[1:], used)
+        # Where knobs turn the light that is there without a signal, it is a column to be cancelled.
+        self.has_constant = has_constant(core.profile)
+        self.width = used[1] + self.has_constant
+        self.wanted = np.pad(self.target, [(0, 0), (0, self.width - used[1])])
+        shape = self.base[self.knob.name].shape[1:]
+        self.groups = Groups.of(self.knob.reach, shape, (used[0], self.width))
         if weigh is not None:  # which mixes the errors of a row
-            self.groups = self.groups.by_rows(used[1])
-        self.norm = float(np.linalg.norm(self._weighed(self.target.reshape(1, -1))))
+            self.groups = self.groups.by_rows(self.width)
+            weigh = weigh[: self.width, : self.width]
+        elif self.has_constant:
+            weigh = np.diag([1.0] * used[1] + [CONSTANT])
+        self.weigh = weigh
+        self.norm = float(np.linalg.norm(self._weighed(self.wanted.reshape(1, -1))))
         # What a group's residual is compared with: its share of the matrix, were all alike.
         self.group_norm = self.norm / len(self.groups.elements) ** 0.5
         self.gain = probe_gain(core)
@@ -75,10 +94,10 @@ class Bench:
         levels of light, too, which the ADC rounds otherwise.
         """
         errors = self._errors(knobs, 2 * self.averages + 1)
-        absolute, products = (
-            np.linalg.norm(values.reshape(self.core.lanes, -1), axis=1)
-            for values in (errors, self._weighed(errors))
-        )
+        products = np.linalg.norm(self._weighed(errors).reshape(self.core.lanes, -1), axis=1)
+        if self.has_constant:
+            errors = errors.reshape(-1, self.width)[:, :-1]
+        absolute = np.linalg.norm(errors.reshape(self.core.lanes, -1), axis=1)
         return absolute, products / (self.norm or 1.0)
 
     def jacobian(self, knobs: np.ndarray) -> np.ndarray:
@@ -107,12 +126,12 @@ class Bench:
         self.core.program(self.settings(knobs), slot=self.slot, gain=self.gain)
         self.num_programmed += 1
         rows, cols = self.used
-        measured = measured_matrices(self.core, gain=self.gain, averages=averages, cols=cols)
-        return self.groups.elements_of(measured[:, :rows] - self.target)
+        measured = measured_responses(self.core, gain=self.gain, averages=averages, cols=cols)
+        return self.groups.elements_of(measured[:, :rows, : self.width] - self.wanted)
 
     def _weighed(self, errors: np.ndarray) -> np.ndarray:
         """Errors of weights ``(n, E, ...)`` as those of products, row by row."""
         if self.weigh is None:
             return errors
-        rows = errors.reshape(len(errors), -1, self.used[1], *errors.shape[2:])
+        rows = errors.reshape(len(errors), -1, self.width, *errors.shape[2:])
         return np.einsum("nrc...,ce->nre...", rows, self.weigh).reshape(errors.shape)

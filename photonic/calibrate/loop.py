@@ -64,7 +64,8 @@ class Calibration:
         settings: the best ones, ``(lanes, ...)`` each.
         error_before: measured ‖ΔW‖_F as compiled, ``(lanes,)``.
         error_after: with the settings, in readings that chose nothing.
-        product_before: error of products relative to them, ‖ΔW·weigh‖ / ‖W·weigh‖, as compiled.
+        product_before: error of products relative to them, ‖ΔW·weigh‖ / ‖W·weigh‖, as compiled;
+            where a modulator's extinction is finite, with what is there without a signal.
         product_after: with the settings.
         norm: ‖W‖_F of the target.
         num_programmed: how often the core was programmed.
@@ -107,8 +108,8 @@ def calibrate(
         slot: where it belongs in its program.
         used: rows that are read and columns that are lit, from the first on; the rest of the
             matrix, where a tile is padded, does not count. All if left out.
-        weigh: ``(cols, cols)`` of the used columns; ‖ΔW·weigh‖ is made small instead of ‖ΔW‖, see
-            :func:`photonic.calibrate.moments.factor`.
+        weigh: ``(cols + 1, cols + 1)``, of the used columns and of a constant 1; ‖ΔW·weigh‖ is made
+            small instead of ‖ΔW‖, see :func:`photonic.calibrate.moments.factor`.
         options: how much is measured.
         rng: of restarts; needed only where lanes are stuck.
 

@@ -26,10 +26,19 @@ def probe_gain(core: PhotonicCore) -> float:
 def measured_matrices(
     core: PhotonicCore, *, gain: float, averages: int, cols: int | None = None
 ) -> np.ndarray:
-    """The matrix that each lane applies, ``(lanes, rows, cols)``.
+    """The matrix that each lane applies, ``(lanes, rows, cols)``: :func:`measured_responses`."""
+    return measured_responses(core, gain=gain, averages=averages, cols=cols)[..., :-1]
 
-    Every column is read with light of both signs, whose difference has no receiver offset and no
-    part that is even in x, such as the quadrature of a modulator with finite extinction.
+
+def measured_responses(
+    core: PhotonicCore, *, gain: float, averages: int, cols: int | None = None
+) -> np.ndarray:
+    """The matrix that each lane applies and what it adds to it, ``(lanes, rows, cols + 1)``.
+
+    Every column is read with light of both signs. Half the difference is the matrix; it has no
+    receiver offset and no part that is even in x. Half the sum, over all columns, is the last
+    column: what is there without a signal, such as the light that a modulator of finite extinction
+    lets through in the other quadrature.
 
     Args:
         core: what is measured; its slot stays as programmed.
@@ -44,7 +53,7 @@ def measured_matrices(
     cols = shape.cols if cols is None else cols
     levels = probe_levels(core, averages)
     at_once = max(1, VALUES_OF_A_LANE // (2 * cols * shape.rows))
-    total = np.zeros((core.lanes, shape.rows, cols))
+    total = np.zeros((core.lanes, shape.rows, cols + 1))
     for first in range(0, averages, at_once):
         light = levels[first : first + at_once, None, None] * np.eye(cols, shape.cols)
         light = np.stack([light, -light], axis=1)
@@ -54,8 +63,9 @@ def measured_matrices(
         up, down = _arriving(core, light[:, :, np.arange(cols), np.arange(cols)]).swapaxes(0, 1)
         y = checked_mvm(core, light.reshape(-1, shape.cols))
         y = y.reshape(core.lanes, *light.shape[:3], shape.rows)
-        up_minus_down = y[:, :, 0] - y[:, :, 1]
-        total += np.einsum("lacr,ac->lrc", up_minus_down, 1.0 / (gain * (up - down)))
+        plus, minus = y[:, :, 0], y[:, :, 1]
+        total[..., :cols] += np.einsum("lacr,ac->lrc", plus - minus, 1.0 / (gain * (up - down)))
+        total[..., cols] += (plus + minus).sum(axis=(1, 2)) / (2.0 * gain * cols)
     return total / averages
 
 

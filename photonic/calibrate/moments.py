@@ -19,7 +19,9 @@ UNSEEN = 1e-3
 
 
 def input_moments(program: Program, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Second moment ``(fan_in, fan_in)`` of what each layer of the float model reads.
+    """Second moment of what each layer of the float model reads and of a constant 1 behind it.
+
+    ``(fan_in + 1, fan_in + 1)`` each.
 
     Args:
         program: the model.
@@ -35,18 +37,20 @@ def input_moments(program: Program, inputs: Mapping[str, np.ndarray]) -> dict[st
     for step in program.steps:
         if isinstance(step, Linear):
             x = values[step.source].reshape(-1, values[step.source].shape[-1])
+            x = np.concatenate([x, np.ones_like(x[:, :1])], axis=1)
             total[step.layer] = total.get(step.layer, 0.0) + x.T @ x
             count[step.layer] = count.get(step.layer, 0) + len(x)
     return {name: total[name] / count[name] for name in total}
 
 
 def factor(moment: np.ndarray) -> np.ndarray:
-    """Lower triangular ``L`` with ``L·Lᵀ`` the moment ``(n, n)``, scaled to a mean square of 1.
+    """Lower triangular ``L`` with ``L·Lᵀ`` the moment ``(n + 1, n + 1)``, a constant last.
 
-    ``‖ΔW·L‖_F`` is the error of products, and ``‖ΔW‖_F`` where inputs are alike and independent.
+    It is scaled to inputs of a mean square of 1, so that ``‖ΔW·L‖_F`` is the error of products, and
+    ``‖ΔW‖_F`` where inputs are alike and independent.
     """
-    own = np.eye(len(moment))
-    mean_square = np.trace(moment) / len(moment)
+    inputs = moment[:-1, :-1]
+    mean_square = np.trace(inputs) / len(inputs)
     if mean_square <= 0.0:
-        return own
-    return np.linalg.cholesky(moment / mean_square + UNSEEN * own)
+        return np.eye(len(moment))
+    return np.linalg.cholesky(moment / mean_square + UNSEEN * np.eye(len(moment)))

@@ -96,8 +96,8 @@ def calibrate_program(
         used, weigh = _used(program, block, (shape.rows, shape.cols)), None
         if moments is not None:
             first = block.col * shape.cols
-            seen = slice(first, first + used[1])
-            weigh = factor(moments[block.layer][seen, seen])
+            seen = [*range(first, first + used[1]), -1]
+            weigh = factor(moments[block.layer][np.ix_(seen, seen)])
         found.append(
             calibrate(
                 core, block.matrix, slot=slot, used=used, weigh=weigh, options=options, rng=rng

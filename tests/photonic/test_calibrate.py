@@ -11,7 +11,7 @@ from photonic.backends.simulator import SimulatedCore
 from photonic.calibrate import Calibration, CalibrationOptions, calibrate
 from photonic.calibrate.codes import neighbouring_codes
 from photonic.calibrate.groups import Groups
-from photonic.calibrate.measure import measured_matrices
+from photonic.calibrate.measure import measured_matrices, measured_responses
 from photonic.calibrate.moments import factor, input_moments
 from photonic.calibrate.program import calibrate_program
 from photonic.devices import device_for
@@ -257,9 +257,39 @@ def test_the_padding_of_a_tile_is_left_alone():
     assert np.abs(core.realised() - target)[:, :3, :5].max() <= 2.0**-7 + 1e-9
 
 
+def test_what_is_there_without_a_signal_is_measured_beside_the_matrix():
+    core = SimulatedCore(rough_mesh(input__extinction_ratio_db=15.0), CHIPS)
+    compiled = device_for(core.profile).compile(TARGET[None])
+    core.program({n: np.repeat(a, len(CHIPS), 0) for n, a in compiled.items()})
+    responses = measured_responses(core, gain=1.0, averages=1)
+    dark = core.mvm(np.zeros((1, 4)))[:, 0]
+    assert np.allclose(responses[..., :-1], core.realised())
+    # A channel at full scale has no light in the other quadrature: three of four have.
+    assert np.allclose(responses[..., -1], 0.75 * dark)
+    assert np.abs(dark).max() > 0.01
+
+
+@pytest.mark.slow
+def test_light_of_finite_extinction_is_cancelled_together_with_the_errors():
+    hardware = rough_mesh(input__extinction_ratio_db=15.0)
+    core = SimulatedCore(hardware, CHIPS)
+
+    def without_a_signal(settings) -> np.ndarray:
+        core.program(settings)
+        return np.linalg.norm(core.mvm(np.zeros((1, 4))), axis=(1, 2))
+
+    found, (before, after) = run(hardware)
+    compiled = device_for(hardware).compile(TARGET[None])
+    constant = without_a_signal({n: np.repeat(a, len(CHIPS), 0) for n, a in compiled.items()})
+    assert after.max() < 1e-4 < before.min()
+    assert without_a_signal(found.settings).max() < 0.1 * constant.min()
+    assert (found.product_after < 0.1 * found.product_before).all()
+
+
 def correlated(cols: int, rng: np.random.Generator) -> np.ndarray:
-    """Second moment of inputs that go together, as neighbouring samples of a beat do."""
+    """Second moment of inputs that go together, as neighbouring samples of a beat do, and of 1."""
     x = rng.standard_normal((200, 2)) @ rng.standard_normal((2, cols)) + 0.5
+    x = np.concatenate([x, np.ones((200, 1))], axis=1)
     return x.T @ x / len(x)
 
 
@@ -276,9 +306,10 @@ def test_weighing_makes_the_error_of_products_smaller_where_codes_limit_it(kind)
         core = SimulatedCore(profile(kind, **bits[kind]), range(8))
         found = calibrate(core, 0.6 * TARGET, **how)
         core.program(found.settings)
-        errors = np.linalg.norm((core.realised() - 0.6 * TARGET) @ weigh, axis=(1, 2))
+        inner = weigh[:4, :4]
+        errors = np.linalg.norm((core.realised() - 0.6 * TARGET) @ inner, axis=(1, 2))
         if how:  # nothing disturbs these readings
-            assert np.allclose(found.product_after * np.linalg.norm(0.6 * TARGET @ weigh), errors)
+            assert np.allclose(found.product_after * np.linalg.norm(0.6 * TARGET @ inner), errors)
         return float(errors.mean())
 
     assert products(weigh=weigh) < 0.7 * products()
@@ -297,12 +328,13 @@ def test_moments_are_those_of_what_the_layers_read(sweep_model):
     last = next(step for step in program.steps if step.out == program.output)
     assert isinstance(last, Linear)
     layer, moment = program.layers[last.layer], moments[last.layer]
-    products = run_float(program, data.inputs, np.float64) / layer.gain - layer.bias
-    square = np.trace(layer.matrix @ moment @ layer.matrix.T)
-    assert square == pytest.approx((products**2).sum(axis=-1).mean())
+    sums = run_float(program, data.inputs, np.float64) / layer.gain
+    affine = np.concatenate([layer.matrix, layer.bias[:, None]], axis=1)
+    square = np.trace(affine @ moment @ affine.T)
+    assert square == pytest.approx((sums**2).sum(axis=-1).mean())
     assert set(moments) == {layer.name for layer in program.layers_in_order()}
     root = factor(moment)
-    assert np.trace(root @ root.T) / len(root) == pytest.approx(1.001)
+    assert np.trace((root @ root.T)[:-1, :-1]) / (len(root) - 1) == pytest.approx(1.001)
     assert np.array_equal(factor(np.zeros((3, 3))), np.eye(3))
 
 
