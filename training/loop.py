@@ -144,7 +144,6 @@ class Learner:
         self.optimizer = Adam(self.parameters.value.data, options)
         self.disturbance: Disturbance | None = None
         self.overflow_weight = 0.0
-        self.as_row = False  # predict as training in a population computes
 
     def enter(
         self,
@@ -230,7 +229,7 @@ class Learner:
         """Logits ``(len(index), classes)`` of the weights to keep, without dropout."""
         current = self.parameters.value.detach().clone()
         self.parameters.load(self.weights())
-        logits = predict(self.student, self.samples.inputs, index, as_row=self.as_row)
+        logits = predict(self.student, self.samples.inputs, index)
         self.parameters.load(current)
         return logits
 
@@ -289,7 +288,6 @@ def predict(
     index: np.ndarray | Tensor | None = None,
     *,
     batch_size: int = 2048,
-    as_row: bool = False,
 ) -> np.ndarray:
     """Logits ``(n, classes)``, float32, of the student as it stands, without dropout.
 
@@ -297,20 +295,16 @@ def predict(
         student: the model; its training mode is left as it was.
         inputs: each input by name, ``(n, tokens, channels)``.
         index: which samples; all of them if left out.
-        batch_size: samples at once.
-        as_row: compute as for a row of a population: faster, and equal but for rounding.
+        batch_size: samples at once, where the student's operations are taken one by one.
     """
     count = len(next(iter(inputs.values())))
     chosen = torch.arange(count) if index is None else torch.as_tensor(index)
     was_training = student.training
     student.eval()
-    parts = []
-    for part in chosen.split(batch_size):
-        taken = {name: x[part.to(x.device)] for name, x in inputs.items()}
-        if as_row:
-            logits = student({n: x[None] for n, x in taken.items()}, student.raw()[None])[0][0]
-        else:
-            logits, _ = student(taken)
+    at_once = student.tiled_logits(inputs, chosen)
+    parts = [] if at_once is None else [at_once.numpy()]
+    for part in chosen.split(batch_size) if at_once is None else ():
+        logits, _ = student({name: x[part.to(x.device)] for name, x in inputs.items()})
         parts.append(logits.cpu().numpy())
     student.train(was_training)
     return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)

@@ -53,8 +53,6 @@ def train_together(
         key = id(learner.samples), id(learner.objective), *alone
         groups.setdefault(key, []).append(k)
     for members in groups.values():
-        for k in members:
-            work[k][0].as_row = len(members) > 1
         if len(members) == 1:
             learner, plan = work[members[0]]
             found = [learner.train_epoch(plan, advance)]

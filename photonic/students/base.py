@@ -18,6 +18,7 @@ from photonic.students.fused import AffineMaps, find_chains, find_squashed
 from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
 from photonic.students.rows import RowsLinear
+from photonic.students.tiles import lay_out, tiled_logits
 
 
 class Student(nn.Module):
@@ -65,7 +66,7 @@ class Student(nn.Module):
         self.unsquashed = {s.out for s in steps if isinstance(s, Linear)} - squashed
         self.dropout = dropout
         self.dropout_before = dropout_before
-        self.program()  # refuses a malformed program before the first batch
+        self.tiled = lay_out(self.program())  # refuses a malformed program before the first batch
 
     def forward(
         self, inputs: Mapping[str, Tensor] | Tensor, raw: Tensor | None = None
@@ -93,6 +94,22 @@ class Student(nn.Module):
         else:
             values = self._values_on_core(named)
         return values[self.output][..., 0, :], values[self.features][..., 0, :]
+
+    @torch.no_grad()
+    def tiled_logits(self, inputs: Mapping[str, Tensor], index: Tensor) -> Tensor | None:
+        """Logits of chosen samples without dropout and noise, faster than :meth:`forward`.
+
+        Args:
+            inputs: every sample by input, ``(n, tokens, channels)``.
+            index: numbers of the samples, int64 on the CPU.
+
+        Returns:
+            ``(len(index), classes)``; None for a student or inputs that this cannot do.
+        """
+        if self.tiled is None or type(self.core) is not ExactCore:
+            return None
+        logits = tiled_logits(self.tiled, inputs, index, self.affine(self.raw()[None]))
+        return None if logits is None else logits[0]
 
     def raw(self) -> Tensor:
         """The learned parameters as one vector."""

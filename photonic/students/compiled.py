@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @cache
-def compiled_kernel(module: str = "photonic.students.kernel") -> ModuleType | None:
+def compiled_kernel(module: str) -> ModuleType | None:
     """The kernels of a module, by its full name; None where numba is not installed.
 
     That takes half a second, or some seconds where they are not cached yet.

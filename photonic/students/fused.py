@@ -48,7 +48,7 @@ def find_chains(
 def _chain_to(
     step: Step, made: Mapping[str, Step], readers: Mapping[str, int]
 ) -> tuple[Chain, tuple[Step, ...]] | None:
-    if not isinstance(step, Mean) or not _equal_from_zero(step.ranges):
+    if not isinstance(step, Mean) or not equal_from_zero(step.ranges):
         return None
     links: list[Step] = [step]
     for kind in (Activation, Linear, Patch, Window):
@@ -87,7 +87,8 @@ def find_squashed(steps: tuple[Step, ...]) -> frozenset[str]:
     return frozenset(name for name in sums & through if readers.count(name) == 1)
 
 
-def _equal_from_zero(ranges: tuple[tuple[int, int], ...]) -> bool:
+def equal_from_zero(ranges: tuple[tuple[int, int], ...]) -> bool:
+    """Whether ranges are equally long and follow each other from 0 on."""
     size = ranges[0][1]
     return ranges == tuple((i * size, (i + 1) * size) for i in range(len(ranges)))
 

@@ -21,6 +21,8 @@ from photonic.layers import activate
 from photonic.program import ActivationKind
 from photonic.students.compiled import compiled_kernel
 
+KERNEL = "photonic.students.pooled_kernel"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
@@ -98,7 +100,7 @@ def _computed(
 
     The compiled kernel where it applies, else torch.
     """
-    kernel = compiled_kernel() if fits_kernel(chains, x) else None
+    kernel = compiled_kernel(KERNEL) if fits_kernel(chains, x) else None
     pairs = zip(chains, maps[::2], maps[1::2], strict=True)
     if kernel is not None:
         return [_with_kernel(kernel, *chained, x, slopes=slopes) for chained in pairs]
@@ -120,24 +122,22 @@ def fits_kernel(chains: tuple[Chain, ...], x: Tensor) -> bool:
 def _with_kernel(
     kernel: ModuleType, chain: Chain, weight: Tensor, bias: Tensor, x: Tensor, *, slopes: bool
 ) -> tuple[Tensor, Tensor]:
-    shape = (*weight.shape[:-2], x.shape[-3], chain.num_means, weight.shape[-2])
-    means = x.new_empty(shape)
-    changes = x.new_empty((*shape, 5 if slopes else 0))
-    rows = x.contiguous()[..., 0].numpy()
-    arrays = weight.detach().numpy(), bias.detach().numpy(), means.numpy(), changes.numpy()
-    if weight.dim() == 2:
-        members = [(rows, *arrays)]
-    else:
-        members = [
-            (rows[m] if rows.ndim == 3 else rows, *(array[m] for array in arrays))
-            for m in range(len(weight))
-        ]
-    for beats, w, b, out, change in members:
-        if slopes:
-            kernel.tanh_means_and_slopes(beats, w, b, chain.start, chain.mean_size, out, change)
-        else:
-            kernel.tanh_means(beats, w, b, chain.start, chain.mean_size, out)
-    return means, changes
+    alone = weight.dim() == 2
+    weight, bias = (part[None] if alone else part for part in (weight, bias))
+    rows = (x if x.dim() == 4 else x[None])[..., 0].contiguous()
+    batch, lanes = rows.shape[1], kernel.LANES
+    filled = -(-batch // lanes) * lanes
+    found = x.new_empty((len(weight), filled, chain.num_means, weight.shape[1], lanes))
+    kernel.tanh_means_and_slopes(
+        rows.numpy(),
+        weight.detach().contiguous().numpy(),
+        bias.detach().contiguous().numpy(),
+        chain.start,
+        chain.mean_size,
+        found.numpy(),
+    )
+    found = found[0, :batch] if alone else found[:, :batch]
+    return found[..., 0], found[..., 1 : 6 if slopes else 1]
 
 
 def _patches(x: Tensor, size: int, stride: int) -> Tensor:

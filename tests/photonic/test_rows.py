@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from photonic.students import PatchConfig, SegmentConfig, patch_student, segment_student
 from photonic.students.rows import RowsLinear
-from training.loop import predict
 
 
 @pytest.fixture(params=["compiled", "torch", "float64"])
@@ -40,23 +38,3 @@ def test_each_row_is_a_linear_layer_of_its_own(num_out, num_in, squashed, wanted
     for grad, other in zip(ours, theirs, strict=True):
         assert torch.allclose(grad, other, rtol=1e-4, atol=1e-4)
     assert torch.equal(given, before), "a gradient belongs to others too"
-
-
-@pytest.mark.parametrize(
-    ("student", "channels"),
-    [
-        (lambda g: segment_student(SegmentConfig(num_classes=2), g), 1),
-        (lambda g: segment_student(SegmentConfig(num_classes=4, activation="relu"), g), 1),
-        (lambda g: patch_student(PatchConfig(num_classes=4), g), 2),
-    ],
-)
-def test_a_prediction_as_a_row_is_the_same_prediction(student, channels):
-    draw = torch.Generator().manual_seed(0)
-    model = student(draw).train()
-    inputs = {"beat": torch.rand(30, 360, channels, generator=draw) * 2 - 1}
-    if channels == 2:
-        inputs["rhythm"] = torch.rand(30, 2, 4, generator=draw)
-    alone, row = (predict(model, inputs, batch_size=16, as_row=way) for way in (False, True))
-    assert model.training
-    assert alone.shape == row.shape
-    assert abs(alone - row).max() < 1e-5
