@@ -18,6 +18,7 @@ from photonic.students.fused import AffineMaps, find_chains, find_squashed
 from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
 from photonic.students.rows import RowsLinear
+from photonic.students.tape import Tape, TapePass, places_of, record, tape_kernel
 from photonic.students.tiles import lay_out, tiled_logits
 
 
@@ -66,7 +67,8 @@ class Student(nn.Module):
         self.unsquashed = {s.out for s in steps if isinstance(s, Linear)} - squashed
         self.dropout = dropout
         self.dropout_before = dropout_before
-        self.tiled = lay_out(self.program())  # refuses a malformed program before the first batch
+        program = self.program()  # refuses a malformed one before the first batch
+        self.tiled, self.tape = lay_out(program), self._recorded(program)
 
     def forward(
         self, inputs: Mapping[str, Tensor] | Tensor, raw: Tensor | None = None
@@ -88,7 +90,15 @@ class Student(nn.Module):
         else:
             named = dict(inputs)
         if type(self.core) is ExactCore:  # a subclass may do more
-            values = self._exact_values(named, self.raw() if raw is None else raw)
+            injection, raw = self.disturbing, self.raw() if raw is None else raw
+            affine = self.affine(raw, injection.weight if injection else None)
+            if any(x.requires_grad for x in named.values()):
+                values = execute(named, self.steps, _ExactArithmetic(self, affine))
+            else:
+                if raw.dim() > 1 and (found := self._taped(named, affine)) is not None:
+                    return found
+                given = named | self._chained(named, affine)
+                values = execute(given, self.rest, _ExactArithmetic(self, affine))
         elif self.disturbing is not None:
             raise ConfigError("injected noise is for the exact core: give the core its own noise")
         else:
@@ -115,12 +125,11 @@ class Student(nn.Module):
         """The learned parameters as one vector."""
         return torch.cat([p.reshape(-1) for p in self.layers.parameters() if p.requires_grad])
 
-    def _exact_values(self, named: dict[str, Tensor], raw: Tensor) -> dict[str, Tensor]:
-        """Every value but those inside chains, in few operations (see ``students.fused``)."""
+    def _chained(
+        self, named: Mapping[str, Tensor], affine: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, Tensor]:
+        """What chains put out, in few operations (see ``students.fused``)."""
         injection = self.disturbing
-        affine = self.affine(raw, injection.weight if injection else None)
-        if any(x.requires_grad for x in named.values()):
-            return execute(named, self.steps, _ExactArithmetic(self, affine))
         chained: dict[str, Tensor] = {}
         for chains in self.chains:
             chained |= pooled_patches(chains, named[chains[0].source], affine)
@@ -128,7 +137,50 @@ class Student(nn.Module):
                 if injection is not None and chain.kind != "relu":
                     means = chained[chain.out]
                     chained[chain.out] = injection.activation(means, chain.mean_size)
-        return execute(named | chained, self.rest, _ExactArithmetic(self, affine))
+        return chained
+
+    def _recorded(self, program: Program) -> Tape | None:
+        """The program for several students at once."""
+        sizes = {n: x.matrix.size + x.bias.size for n, x in program.layers.items()}
+        return record(
+            [given.name for given in self.inputs],
+            [chain for chains in self.chains for chain in chains],
+            self.rest,
+            program.shapes(),
+            sizes,
+            output=self.output,
+            features=self.features,
+            dropout_before=self.dropout_before if self.dropout else frozenset(),
+        )
+
+    def _taped(
+        self, named: Mapping[str, Tensor], affine: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor] | None:
+        """Logits and features of the rows of a matrix; None where the kernel cannot do them."""
+        tape = self.tape
+        if tape is None:
+            return None
+        inputs = [named[name] for name in tape.inputs]
+        maps = torch.cat([part.flatten(1) for name in tape.layers for part in affine[name]], dim=1)
+        kernel = tape_kernel(tape, maps, *inputs)
+        if kernel is None:
+            return None
+        before = inputs[0].shape[:2]
+        injection, noise, masks = self.disturbing, maps.new_empty(0), maps.new_empty(0)
+        if isinstance(injection, Injections):
+            noise, parts = places_of(tape.noisy, before, maps)
+            for part, mean_of in zip(parts, tape.mean_of, strict=True):
+                injection.fill_activation(part, mean_of)
+        if self.dropout and self.training:
+            masks, parts = places_of(tape.masked, before, maps)
+            for part in parts:
+                self._keep(part)
+        return TapePass.apply(tape, kernel, noise, masks, 1.0 - self.dropout, maps, *inputs)
+
+    def _keep(self, kept: Tensor) -> None:
+        """Draw what dropout keeps, for the rows of a matrix."""
+        for row, generator in zip(kept, self.generators, strict=True):
+            row.bernoulli_(1.0 - self.dropout, generator=generator)
 
     def _values_on_core(self, named: dict[str, Tensor]) -> dict[str, Tensor]:
         """Every value on another core; those inside chains not, where they are done in one pass."""
@@ -164,8 +216,7 @@ class Student(nn.Module):
         if self.dropout and self.training and layer in self.dropout_before:
             kept = torch.empty_like(x)
             if self.generators:
-                for row, generator in zip(kept, self.generators, strict=True):
-                    row.bernoulli_(1.0 - self.dropout, generator=generator)
+                self._keep(kept)
             else:
                 kept.bernoulli_(1.0 - self.dropout, generator=self.generator)
             return x * kept / (1.0 - self.dropout)

@@ -84,11 +84,21 @@ class Injections:
         root = math.sqrt(mean_of)
         return self._disturbed(y, [member.activation_sigma / root for member in self.members])
 
+    def fill_activation(self, noise: Tensor, mean_of: int = 1) -> None:
+        """Noise of activations ``(members, ...)``, or of means of so many of them, in place."""
+        root = math.sqrt(mean_of)
+        self._fill(noise, [member.activation_sigma / root for member in self.members])
+
     def _disturbed(self, values: Tensor, sigmas: Sequence[float]) -> Tensor:
         if not any(sigmas):
             return values
-        noise = torch.zeros_like(values, memory_format=torch.contiguous_format)
+        noise = torch.empty_like(values, memory_format=torch.contiguous_format)
+        self._fill(noise, sigmas)
+        return values + noise
+
+    def _fill(self, noise: Tensor, sigmas: Sequence[float]) -> None:
         for member, row, sigma in zip(self.members, noise, sigmas, strict=True):
             if sigma:
                 member.noise.fill(row, sigma)
-        return values + noise
+            else:
+                row.zero_()

@@ -1,0 +1,289 @@
+"""Training passes of several students on the CPU, compiled with numba: samples in lanes of tiles.
+
+As in :mod:`photonic.students.tiles_kernel` a tile holds every value of a program for
+:data:`~photonic.students.lanes.LANES` samples, one row per value. Here it is kept for the way back,
+which goes through the table of operations from its end. The columns of the table are those of
+:class:`photonic.students.tape.Operation`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from photonic.students.kernel import compiled
+from photonic.students.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh, turn
+
+AFFINE, COPY, MEAN, POOLED = 0, 1, 2, 3
+MOST_INPUTS = 2
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_batches, _rows, _flat = numba.float32[:, :, ::1], numba.float32[:, ::1], numba.float32[::1]
+_inputs = numba.types.UniTuple(_batches, MOST_INPUTS)
+_table, _size = numba.int64[:, ::1], numba.int64
+
+
+@numba.njit(inline="always")
+def _take(values, first, width, count, tile, to, begins, rows):  # noqa: ANN001, ANN202
+    """Write ``count`` samples of ``width`` numbers as rows of lanes; the last one fills up."""
+    for lane in range(LANES):
+        begins[lane] = first + min(lane, count - 1) * width
+        rows[lane] = to + lane * LANES
+    for _ in range(width // LANES):
+        turn(values, begins, tile, rows)
+        begins += LANES
+        rows += LANES * LANES
+    for k in range(width - width % LANES, width):
+        for lane in range(LANES):
+            tile[to + k * LANES + lane] = values[begins[lane]]
+        begins += 1
+
+
+@compiled(_inputs, _table, _rows, _flat, _flat, numba.float32, _batches, _size, _batches, _size, _batches)
+def forward(  # noqa: ANN201
+    inputs, table, maps, noise, masks, share, tiles, out_row, outputs, feature_row, features  # noqa: ANN001
+):  # fmt: skip
+    """Write every value of every student, for all samples of its batch.
+
+    Args:
+        inputs: each ``(students, batch, values)``; one without values is none.
+        table: operations, ``(operations, columns)``.
+        maps: weights and biases of all layers, ``(students, numbers)``.
+        noise: what is added behind each tanh, one operation after the other; empty for none.
+        masks: 0 or 1 for what is copied under a mask; empty for none.
+        share: of what the masks keep.
+        tiles: ``(students, blocks, rows · LANES)``, written to.
+        out_row: first row of the logits.
+        outputs: ``(students, batch, classes)``, written to.
+        feature_row: first row of the features.
+        features: ``(students, batch, channels)``, written to.
+    """
+    num_students, batch = maps.shape[0], outputs.shape[1]
+    begins, rows = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    extra = np.empty(tiles.shape[2], np.float32)
+    kept = splat(_ONE / share)
+    for student in range(num_students):
+        w = maps[student]
+        for block in range(tiles.shape[1]):
+            tile, start = tiles[student, block], block * LANES
+            count = min(LANES, batch - start)
+            sample = student * batch + start
+            base = 0
+            for x in inputs:
+                width = x.shape[2]
+                if width:
+                    _take(x.reshape(-1), sample * width, width, count, tile, base, begins, rows)
+                base += width * LANES
+            for step in range(table.shape[0]):
+                kind, source, stride, width = table[step, 0], table[step, 1], table[step, 2], table[step, 3]
+                to, num_out, tokens, size = table[step, 4], table[step, 5], table[step, 6], table[step, 7]
+                squashed, first, place, clean = table[step, 8], table[step, 9], table[step, 10], table[step, 11]
+                if kind == MEAN:
+                    part = splat(_ONE / np.float32(size))
+                    for token in range(tokens):
+                        for k in range(width):
+                            total, at = splat(_ZERO), (source + token * size * stride + k) * LANES
+                            for _ in range(size):
+                                total = add(total, load(tile, at))
+                                at += stride * LANES
+                            store(tile, (to + token * width + k) * LANES, multiply(total, part))
+                    continue
+                numbers = tokens * num_out
+                if kind == COPY:
+                    masked = place >= 0 and masks.size > 0
+                    if masked:
+                        begin = place * num_students * batch + sample * numbers
+                        _take(masks, begin, numbers, count, extra, 0, begins, rows)
+                    for token in range(tokens):
+                        for k in range(width):
+                            value = load(tile, (source + token * stride + k) * LANES)
+                            at = (token * width + k) * LANES
+                            if masked:
+                                value = multiply(multiply(value, kept), load(extra, at))
+                            store(tile, to * LANES + at, value)
+                    continue
+                noisy = squashed and noise.size > 0
+                if noisy:
+                    begin = place * num_students * batch + sample * numbers
+                    _take(noise, begin, numbers, count, extra, 0, begins, rows)
+                if kind == POOLED:
+                    part = splat(_ONE / np.float32(size))
+                    for out in range(num_out):
+                        v = first + out * width
+                        w0, w1, w2, w3 = splat(w[v]), splat(w[v + 1]), splat(w[v + 2]), splat(w[v + 3])
+                        bias = splat(w[first + num_out * width + out])
+                        for token in range(tokens):
+                            at, total = (source + token * size * stride) * LANES, splat(_ZERO)
+                            d0, d1, d2, d3, d4 = total, total, total, total, total
+                            for _ in range(size):
+                                x0, x1 = load(tile, at), load(tile, at + LANES)
+                                x2, x3 = load(tile, at + 2 * LANES), load(tile, at + 3 * LANES)
+                                y = tanh(fma(w3, x3, fma(w2, x2, fma(w1, x1, fma(w0, x0, bias)))))
+                                change = slope(y)
+                                total, d4 = add(total, y), add(d4, change)
+                                d0, d1 = fma(change, x0, d0), fma(change, x1, d1)
+                                d2, d3 = fma(change, x2, d2), fma(change, x3, d3)
+                                at += stride * LANES
+                            total, row = multiply(total, part), (token * num_out + out) * LANES
+                            if noisy:
+                                total = add(total, load(extra, row))
+                            store(tile, to * LANES + row, total)
+                            at = clean * LANES + 5 * row
+                            store(tile, at, multiply(d0, part))
+                            store(tile, at + LANES, multiply(d1, part))
+                            store(tile, at + 2 * LANES, multiply(d2, part))
+                            store(tile, at + 3 * LANES, multiply(d3, part))
+                            store(tile, at + 4 * LANES, multiply(d4, part))
+                    continue
+                for out in range(num_out):
+                    v = first + out * width
+                    bias = splat(w[first + num_out * width + out])
+                    for token in range(tokens):
+                        total, at = bias, (source + token * stride) * LANES
+                        for k in range(width):
+                            total = fma(splat(w[v + k]), load(tile, at), total)
+                            at += LANES
+                        row = (token * num_out + out) * LANES
+                        if squashed:
+                            total = tanh(total)
+                            if noisy:
+                                store(tile, clean * LANES + row, total)
+                                total = add(total, load(extra, row))
+                        store(tile, to * LANES + row, total)
+            for lane in range(count):
+                for k in range(outputs.shape[2]):
+                    outputs[student, start + lane, k] = tile[(out_row + k) * LANES + lane]
+                for k in range(features.shape[2]):
+                    features[student, start + lane, k] = tile[(feature_row + k) * LANES + lane]
+
+
+@compiled(
+    _table, _rows, numba.boolean, _flat, numba.float32, _batches, _size, _batches, _size, _batches,
+    _size, _rows
+)  # fmt: skip
+def backward(  # noqa: ANN201
+    table, maps, noisy, masks, share, tiles, out_row, by_outputs, feature_row, by_features,  # noqa: ANN001
+    num_given, by_maps  # noqa: ANN001
+):  # fmt: skip
+    """Write the gradients of weights and biases.
+
+    Args:
+        table: as in :func:`forward`, as are ``maps``, ``masks``, ``share``, ``tiles``, ``out_row``
+            and ``feature_row``.
+        maps: see above.
+        noisy: whether there was noise.
+        masks: see above.
+        share: see above.
+        tiles: see above.
+        out_row: see above.
+        by_outputs: gradient of the logits ``(students, batch, classes)``.
+        feature_row: see above.
+        by_features: gradient of the features ``(students, batch, channels)``.
+        num_given: rows of the inputs, which want no gradient.
+        by_maps: as ``maps``, written to.
+    """
+    num_students, batch = maps.shape[0], by_outputs.shape[1]
+    begins, rows = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    grad, extra = np.empty(tiles.shape[2], np.float32), np.empty(tiles.shape[2], np.float32)
+    sums = np.empty(maps.shape[1] * LANES, np.float32)
+    kept = splat(_ONE / share)
+    for student in range(num_students):
+        w = maps[student]
+        sums[:] = _ZERO
+        for block in range(tiles.shape[1]):
+            tile, start = tiles[student, block], block * LANES
+            count = min(LANES, batch - start)
+            grad[num_given * LANES :] = _ZERO
+            for lane in range(count):
+                for k in range(by_outputs.shape[2]):
+                    grad[(out_row + k) * LANES + lane] = by_outputs[student, start + lane, k]
+                for k in range(by_features.shape[2]):
+                    grad[(feature_row + k) * LANES + lane] += by_features[student, start + lane, k]
+            for step in range(table.shape[0] - 1, -1, -1):
+                kind, source, stride, width = table[step, 0], table[step, 1], table[step, 2], table[step, 3]
+                to, num_out, tokens, size = table[step, 4], table[step, 5], table[step, 6], table[step, 7]
+                squashed, first, place, clean = table[step, 8], table[step, 9], table[step, 10], table[step, 11]
+                wanted, numbers = source >= num_given, tokens * num_out
+                if kind == MEAN:
+                    part = splat(_ONE / np.float32(size))
+                    for token in range(tokens if wanted else 0):
+                        for k in range(width):
+                            change = multiply(load(grad, (to + token * width + k) * LANES), part)
+                            at = (source + token * size * stride + k) * LANES
+                            for _ in range(size):
+                                store(grad, at, add(load(grad, at), change))
+                                at += stride * LANES
+                    continue
+                if kind == COPY:
+                    masked = place >= 0 and masks.size > 0
+                    if masked:
+                        begin = place * num_students * batch + (student * batch + start) * numbers
+                        _take(masks, begin, numbers, count, extra, 0, begins, rows)
+                    for token in range(tokens if wanted else 0):
+                        for k in range(width):
+                            at = (token * width + k) * LANES
+                            change = load(grad, to * LANES + at)
+                            if masked:
+                                change = multiply(multiply(change, kept), load(extra, at))
+                            at = (source + token * stride + k) * LANES
+                            store(grad, at, add(load(grad, at), change))
+                    continue
+                if kind == POOLED:
+                    for out in range(num_out):
+                        at = (first + out * width) * LANES
+                        bias = (first + num_out * width + out) * LANES
+                        for token in range(tokens):
+                            row = (token * num_out + out) * LANES
+                            change, made = load(grad, to * LANES + row), clean * LANES + 5 * row
+                            for k in range(0, 4 * LANES, LANES):
+                                total = fma(change, load(tile, made + k), load(sums, at + k))
+                                store(sums, at + k, total)
+                            total = fma(change, load(tile, made + 4 * LANES), load(sums, bias))
+                            store(sums, bias, total)
+                    continue
+                if squashed:
+                    made = clean if noisy else to
+                    for k in range(numbers):
+                        at = (to + k) * LANES
+                        change = slope(load(tile, (made + k) * LANES))
+                        store(grad, at, multiply(load(grad, at), change))
+                for out in range(num_out):
+                    v = first + out * width
+                    for k in range(0, width - 3, 4):
+                        at = (v + k) * LANES
+                        s0, s1 = load(sums, at), load(sums, at + LANES)
+                        s2, s3 = load(sums, at + 2 * LANES), load(sums, at + 3 * LANES)
+                        for token in range(tokens):
+                            change = load(grad, (to + token * num_out + out) * LANES)
+                            x = (source + token * stride + k) * LANES
+                            s0 = fma(change, load(tile, x), s0)
+                            s1 = fma(change, load(tile, x + LANES), s1)
+                            s2 = fma(change, load(tile, x + 2 * LANES), s2)
+                            s3 = fma(change, load(tile, x + 3 * LANES), s3)
+                        store(sums, at, s0)
+                        store(sums, at + LANES, s1)
+                        store(sums, at + 2 * LANES, s2)
+                        store(sums, at + 3 * LANES, s3)
+                    for k in range(width - width % 4, width):
+                        total = load(sums, (v + k) * LANES)
+                        for token in range(tokens):
+                            change = load(grad, (to + token * num_out + out) * LANES)
+                            total = fma(change, load(tile, (source + token * stride + k) * LANES), total)
+                        store(sums, (v + k) * LANES, total)
+                    v = (first + num_out * width + out) * LANES
+                    total = load(sums, v)
+                    for token in range(tokens):
+                        total = add(total, load(grad, (to + token * num_out + out) * LANES))
+                    store(sums, v, total)
+                for token in range(tokens if wanted else 0):
+                    for k in range(width):
+                        at = (source + token * stride + k) * LANES
+                        total = load(grad, at)
+                        for out in range(num_out):
+                            change = load(grad, (to + token * num_out + out) * LANES)
+                            total = fma(splat(w[first + out * width + k]), change, total)
+                        store(grad, at, total)
+        for k in range(maps.shape[1]):
+            total = _ZERO
+            for lane in range(LANES):
+                total += sums[k * LANES + lane]
+            by_maps[student, k] = total
