@@ -95,7 +95,10 @@ class BeatAugmenter:
         else:
             beat = beat.clone()  # what follows writes in place: half of the time is memory
         if drawn.wander is not None:
-            beat.add_(drawn.wander[..., None])
+            rate_hz, phase, size = drawn.wander[..., None].unbind(1)
+            time_s = torch.arange(beat.shape[1], device=beat.device) / FS_HZ
+            wave = torch.sin(2 * math.pi * (rate_hz * time_s + phase))
+            beat.add_((size * wave)[..., None])
         if drawn.starts is not None and drawn.snr_db is not None:
             beat.add_(self._recorded_noise(beat, drawn.starts, drawn.snr_db)[..., None])
         if drawn.amplitude is not None:
@@ -134,16 +137,22 @@ class BeatAugmenter:
             ]
             return {**taken, "beat": torch.stack(parts)}
         changed = beats.new_empty((*batches.shape, *beats.shape[1:]))
+        white = beats.new_empty((batches.shape[1], *beats.shape[1:]))  # one for all
         for out, batch, generator in zip(changed, batches, generators, strict=True):
-            drawn = self._draw(len(batch), beats[:0], generator)
+            drawn = self._draw(len(batch), beats[:0], generator, white)
             values = drawn.filled(batch, beats)
             kernel.augmented_beats(
-                beats.numpy(), batch.numpy(), *(x.numpy() for x in values), out.numpy()
+                beats.numpy(), batch.numpy(), *(x.numpy() for x in values), FS_HZ, out.numpy()
             )
         return {**taken, "beat": changed}
 
-    def _draw(self, batch: int, like: Tensor, generator: torch.Generator) -> _Drawn:
-        """All numbers for a batch of beats of the kind ``like (0, samples, channels)``."""
+    def _draw(
+        self, batch: int, like: Tensor, generator: torch.Generator, white: Tensor | None = None
+    ) -> _Drawn:
+        """All numbers for a batch of beats of the kind ``like (0, samples, channels)``.
+
+        ``white (batch, samples, channels)`` may take the white noise.
+        """
         o, (_, samples, channels) = self.options, like.shape
         drawn = _Drawn()
 
@@ -153,9 +162,12 @@ class BeatAugmenter:
         if most := o.augment_shift_samples:
             drawn.shift = torch.randint(-most, most + 1, (batch,), generator=generator)
         if o.augment_wander:
-            time_s = torch.arange(samples, device=like.device) / FS_HZ
-            angle = 2 * math.pi * (uniform(*WANDER_HZ) * time_s + uniform(0.0, 1.0))
-            drawn.wander = uniform(0.0, o.augment_wander) * torch.sin(angle)
+            rate_hz, phase, size = (
+                uniform(*WANDER_HZ),
+                uniform(0.0, 1.0),
+                uniform(0.0, o.augment_wander),
+            )
+            drawn.wander = torch.cat([rate_hz, phase, size], dim=1)
         if self.noise is not None:
             last = len(self.noise) - samples
             drawn.starts = torch.randint(last + 1, (batch, 1), generator=generator)
@@ -163,7 +175,8 @@ class BeatAugmenter:
         if o.augment_amplitude:
             drawn.amplitude = uniform(1.0 - o.augment_amplitude, 1.0)
         if o.augment_noise:
-            drawn.white = torch.randn(batch, samples, channels, generator=generator).to(like)
+            shape = batch, samples, channels
+            drawn.white = torch.randn(shape, generator=generator, out=white).to(like)
             drawn.level = uniform(0.0, o.augment_noise)
         return drawn
 
@@ -181,7 +194,10 @@ class BeatAugmenter:
 
 @dataclass(slots=True)
 class _Drawn:
-    """What was drawn for a batch; None where it is not asked for. Columns are ``(batch, 1)``."""
+    """What was drawn for a batch; None where it is not asked for. Columns are ``(batch, 1)``.
+
+    The wander has three: its rate in Hz, its phase in turns, its amplitude.
+    """
 
     shift: Tensor | None = None
     wander: Tensor | None = None

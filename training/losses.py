@@ -54,6 +54,34 @@ def cross_entropy(
     return losses.sum() / target_weights.sum()
 
 
+def cross_entropies(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """:func:`cross_entropy` of several models at once, each with its own batch and weights.
+
+    Args:
+        logits: ``(models, batch, classes)``.
+        targets: class indices, int64 ``(models, batch)``.
+        weights: ``(models, classes)``.
+        label_smoothing: share of the target spread evenly over the classes.
+
+    Returns:
+        One loss per model ``(models,)``.
+    """
+    log_probabilities = F.log_softmax(logits, dim=-1)
+    picked = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    target_weights = weights.gather(1, targets)
+    losses = -((1.0 - label_smoothing) * target_weights * picked).sum(1)
+    if label_smoothing:
+        spread = (log_probabilities * weights.unsqueeze(1)).mean(-1).sum(1)
+        losses = losses - label_smoothing * spread
+    return losses / target_weights.sum(1)
+
+
 def focal(
     logits: torch.Tensor,
     targets: torch.Tensor,

@@ -15,7 +15,7 @@ from photonic.profile import HardwareProfile, load_profile
 from training.config import HardwareOptions, RunConfig
 from training.distill import Distillation
 from training.loop import EpochPlan, Objective, Samples
-from training.losses import build_loss
+from training.losses import build_loss, cross_entropies
 from training.noise import NoisePlan, deployed_core, has_noise
 from training.options import ImbalanceOptions
 from training.problem import WEIGHTS, Problem, Stage, seeded
@@ -103,8 +103,14 @@ def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:
         label = samples.label[batch]
         return cross_entropy(logits, label, class_weights, label_smoothing=smoothing)
 
+    def of_members(logits: torch.Tensor, batch: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return cross_entropies(logits, samples.label[batch], weights, label_smoothing=smoothing)
+
+    if options.loss.loss_type != "ce":
+        return objective
+    plain.of_members = of_members
     # torch's own is the same as losses.cross_entropy in a third of the time.
-    return plain if options.loss.loss_type == "ce" else objective
+    return plain
 
 
 def stages_of(config: RunConfig) -> tuple[Stage, ...]:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import grad, vmap
 
-from training.losses import build_loss, cross_entropy, focal, focal_bce, weighted_bce
+from training.losses import build_loss, cross_entropies, cross_entropy, focal, focal_bce, weighted_bce
 from training.presets import resolve
 
 BATCH, CLASSES, LABELS, MODELS = 7, 4, 3, 5
@@ -42,6 +42,17 @@ def test_cross_entropy_is_that_of_torch(smoothing, weighted, reduction):
         logits, targets, weight=used, label_smoothing=smoothing, reduction=reduction
     )
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.05])
+def test_cross_entropies_are_those_of_each_model(smoothing):
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 7, 4, generator=draw)
+    targets = torch.randint(4, (3, 7), generator=draw)
+    weights = torch.rand(3, 4, generator=draw) + 0.1
+    found = cross_entropies(logits, targets, weights, label_smoothing=smoothing)
+    for own, *given in zip(found, logits, targets, weights, strict=True):
+        assert own == pytest.approx(float(cross_entropy(*given, label_smoothing=smoothing)))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
