@@ -103,7 +103,9 @@ def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:
         label = samples.label[batch]
         return cross_entropy(logits, label, class_weights, label_smoothing=smoothing)
 
-    def of_members(logits: torch.Tensor, batch: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    def of_members(
+        logits: torch.Tensor, batch: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return cross_entropies(logits, samples.label[batch], weights, label_smoothing=smoothing)
 
     if options.loss.loss_type != "ce":

@@ -39,7 +39,10 @@ def fast_tanh(x):  # noqa: ANN001, ANN201
     """``tanh(x)``, for other kernels to take in."""
     x = min(max(x, -TANH_LIMIT), TANH_LIMIT)
     z = x * x
-    p = (((((TANH_P[0] * z + TANH_P[1]) * z + TANH_P[2]) * z + TANH_P[3]) * z + TANH_P[4]) * z + TANH_P[5]) * z + TANH_P[6]
+    p = (
+        ((((TANH_P[0] * z + TANH_P[1]) * z + TANH_P[2]) * z + TANH_P[3]) * z + TANH_P[4]) * z
+        + TANH_P[5]
+    ) * z + TANH_P[6]
     q = ((TANH_Q[0] * z + TANH_Q[1]) * z + TANH_Q[2]) * z + TANH_Q[3]
     return x * p / q
 

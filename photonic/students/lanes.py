@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models, register_default
@@ -68,13 +67,10 @@ def store(typing, array, first, values):  # noqa: ANN001, ANN201
 
 @intrinsic
 def turn(typing, source, begins, target, places):  # noqa: ANN001, ANN201
-    """Write the transpose of :data:`LANES` rows of as many numbers.
+    """Write the transpose of :data:`LANES` rows of as many numbers from one flat array to another.
 
-    Args:
-        source: flat array.
-        begins: where each row begins in it, int64 ``(LANES,)``.
-        target: flat array, written to.
-        places: where to write each row of the transpose, int64 ``(LANES,)``.
+    ``begins`` says where each row begins in ``source``, ``places`` where to write each row of the
+    transpose in ``target``: both int64 ``(LANES,)``.
     """
 
     def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
@@ -173,7 +169,9 @@ multiply = _operation(lambda builder, a, b: builder.fmul(a, b, flags=_FAST), 2)
 """``a · b``."""
 fma = _operation(_emit_fma, 3)
 """``a · b + c``."""
-slope = _operation(lambda builder, y: builder.fsub(_constant(1.0), builder.fmul(y, y), flags=_FAST), 1)
+slope = _operation(
+    lambda builder, y: builder.fsub(_constant(1.0), builder.fmul(y, y), flags=_FAST), 1
+)
 """``1 - a²``, the derivative of a tanh that came to a."""
 tanh = _operation(_emit_tanh, 1)
 """``tanh(a)``, within 3e-7."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from photonic.program import Activation, Concat, Linear, Mean, Patch, Step, Window, sources
+from photonic.program import Concat, Linear, Mean, Patch, Step, Window, sources
 from photonic.students.compiled import kernel_for
 from photonic.students.fused import equal_from_zero, find_squashed
 from photonic.students.pooled import Chain
@@ -88,7 +88,6 @@ class Tape:
     num_rows: int
     output: tuple[int, int]
     features: tuple[int, int]
-
 
 
 def record(

@@ -13,9 +13,8 @@ import numpy as np
 
 from photonic.students.kernel import compiled
 from photonic.students.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh, turn
+from photonic.students.tape import COPY, MEAN, MOST_INPUTS, POOLED
 
-AFFINE, COPY, MEAN, POOLED = 0, 1, 2, 3
-MOST_INPUTS = 2
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _batches, _rows, _flat = numba.float32[:, :, ::1], numba.float32[:, ::1], numba.float32[::1]
 _inputs = numba.types.UniTuple(_batches, MOST_INPUTS)
@@ -38,7 +37,9 @@ def _take(values, first, width, count, tile, to, begins, rows):  # noqa: ANN001,
         begins += 1
 
 
-@compiled(_inputs, _table, _rows, _flat, _flat, numba.float32, _batches, _size, _batches, _size, _batches)
+@compiled(
+    _inputs, _table, _rows, _flat, _flat, numba.float32, _batches, _size, _batches, _size, _batches
+)
 def forward(  # noqa: ANN201
     inputs, table, maps, noise, masks, share, tiles, out_row, outputs, feature_row, features  # noqa: ANN001
 ):  # fmt: skip
@@ -74,9 +75,24 @@ def forward(  # noqa: ANN201
                     _take(x.reshape(-1), sample * width, width, count, tile, base, begins, rows)
                 base += width * LANES
             for step in range(table.shape[0]):
-                kind, source, stride, width = table[step, 0], table[step, 1], table[step, 2], table[step, 3]
-                to, num_out, tokens, size = table[step, 4], table[step, 5], table[step, 6], table[step, 7]
-                squashed, first, place, clean = table[step, 8], table[step, 9], table[step, 10], table[step, 11]
+                kind, source, stride, width = (
+                    table[step, 0],
+                    table[step, 1],
+                    table[step, 2],
+                    table[step, 3],
+                )
+                to, num_out, tokens, size = (
+                    table[step, 4],
+                    table[step, 5],
+                    table[step, 6],
+                    table[step, 7],
+                )
+                squashed, first, place, clean = (
+                    table[step, 8],
+                    table[step, 9],
+                    table[step, 10],
+                    table[step, 11],
+                )
                 if kind == MEAN:
                     part = splat(_ONE / np.float32(size))
                     for token in range(tokens):
@@ -109,7 +125,12 @@ def forward(  # noqa: ANN201
                     part = splat(_ONE / np.float32(size))
                     for out in range(num_out):
                         v = first + out * width
-                        w0, w1, w2, w3 = splat(w[v]), splat(w[v + 1]), splat(w[v + 2]), splat(w[v + 3])
+                        w0, w1, w2, w3 = (
+                            splat(w[v]),
+                            splat(w[v + 1]),
+                            splat(w[v + 2]),
+                            splat(w[v + 3]),
+                        )
                         bias = splat(w[first + num_out * width + out])
                         for token in range(tokens):
                             at, total = (source + token * size * stride) * LANES, splat(_ZERO)
@@ -199,9 +220,24 @@ def backward(  # noqa: ANN201
                 for k in range(by_features.shape[2]):
                     grad[(feature_row + k) * LANES + lane] += by_features[student, start + lane, k]
             for step in range(table.shape[0] - 1, -1, -1):
-                kind, source, stride, width = table[step, 0], table[step, 1], table[step, 2], table[step, 3]
-                to, num_out, tokens, size = table[step, 4], table[step, 5], table[step, 6], table[step, 7]
-                squashed, first, place, clean = table[step, 8], table[step, 9], table[step, 10], table[step, 11]
+                kind, source, stride, width = (
+                    table[step, 0],
+                    table[step, 1],
+                    table[step, 2],
+                    table[step, 3],
+                )
+                to, num_out, tokens, size = (
+                    table[step, 4],
+                    table[step, 5],
+                    table[step, 6],
+                    table[step, 7],
+                )
+                squashed, first, place, clean = (
+                    table[step, 8],
+                    table[step, 9],
+                    table[step, 10],
+                    table[step, 11],
+                )
                 wanted, numbers = source >= num_given, tokens * num_out
                 if kind == MEAN:
                     part = splat(_ONE / np.float32(size))
@@ -267,7 +303,9 @@ def backward(  # noqa: ANN201
                         total = load(sums, (v + k) * LANES)
                         for token in range(tokens):
                             change = load(grad, (to + token * num_out + out) * LANES)
-                            total = fma(change, load(tile, (source + token * stride + k) * LANES), total)
+                            total = fma(
+                                change, load(tile, (source + token * stride + k) * LANES), total
+                            )
                         store(sums, (v + k) * LANES, total)
                     v = (first + num_out * width + out) * LANES
                     total = load(sums, v)

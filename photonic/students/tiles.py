@@ -162,7 +162,7 @@ def tiled_logits(
         tiled: the program.
         inputs: every sample by input, ``(n, tokens, channels)``.
         index: numbers of the samples, int64.
-        affine: gain times weight ``(students, out, in)`` and bias ``(students, out)`` of each layer.
+        affine: gain times weight ``(students, out, in)`` and bias ``(students, out)`` by layer.
     """
     maps = torch.cat([part.flatten(1) for name in tiled.layers for part in affine[name]], dim=1)
     rows = [inputs[name].flatten(1).contiguous() for name in tiled.inputs]

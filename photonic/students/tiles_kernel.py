@@ -1,4 +1,4 @@
-"""The exact forward pass of students on the CPU, compiled with numba: samples in the lanes of a tile.
+"""The exact forward pass of students on the CPU, compiled with numba: samples in lanes.
 
 A tile holds every value of a program for :data:`~photonic.students.lanes.LANES` samples, one row
 per value. It stays in the cache from the first layer to the last.
@@ -11,8 +11,8 @@ import numpy as np
 
 from photonic.students.kernel import compiled
 from photonic.students.lanes import LANES, add, fma, load, multiply, splat, store, tanh, turn
+from photonic.students.tiles import MOST_INPUTS
 
-MOST_INPUTS = 2
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _inputs = numba.types.UniTuple(numba.float32[:, ::1], MOST_INPUTS)
 _index, _table = numba.int64[::1], numba.int64[:, ::1]

@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch.func import grad, vmap
 
-from training.losses import build_loss, cross_entropies, cross_entropy, focal, focal_bce, weighted_bce
+from training.losses import (
+    build_loss,
+    cross_entropies,
+    cross_entropy,
+    focal,
+    focal_bce,
+    weighted_bce,
+)
 from training.presets import resolve
 
 BATCH, CLASSES, LABELS, MODELS = 7, 4, 3, 5
