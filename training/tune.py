@@ -10,12 +10,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import (
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from photonic.errors import ConfigError
 from photonic.files import atomic_write_text
@@ -26,6 +33,7 @@ from training.space import Space, check_space
 from training.workloads import Dataset, task_of, workload
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+CREATE_ATTEMPTS, CREATE_WAIT_S = 10, 0.2
 _STUDY = "photonic"
 _HERE = ("data", "device", "threads", "logger")
 """Options in which the workers of a study may differ."""
@@ -82,13 +90,7 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     if search.prune:
         pruner = optuna.pruners.MedianPruner(search.startup_trials, search.warmup_epochs)
     try:
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            direction="maximize",
-            pruner=pruner,
-            load_if_exists=True,
-        )
+        study = _made_or_found(storage, name, pruner)
         found = study.user_attrs.get(_STUDY)
         wanted = _described(search)
         if found is None:
@@ -102,6 +104,31 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
         other = _difference(found, wanted)
         raise ConfigError(f"study {name!r} of {storage} is another one: {other}")
     return study
+
+
+def _made_or_found(
+    storage: str, name: str, pruner: optuna.pruners.BasePruner
+) -> optuna.Study:
+    """The study, whoever makes it.
+
+    On an empty database every worker begins to make Optuna's tables, and all but the first fail in
+    the middle of it: they then find them made.
+    """
+    for attempt in range(CREATE_ATTEMPTS):
+        try:
+            return optuna.create_study(
+                storage=storage,
+                study_name=name,
+                direction="maximize",
+                pruner=pruner,
+                load_if_exists=True,
+            )
+        except (IntegrityError, ProgrammingError, OperationalError, StorageInternalError) as error:
+            unreachable = isinstance(error, OperationalError) and "exist" not in str(error)
+            if unreachable or attempt + 1 == CREATE_ATTEMPTS:
+                raise
+        sleep(CREATE_WAIT_S)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def run_trials(

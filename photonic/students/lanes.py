@@ -11,11 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
-from numba.core.datamodel import models, register_default
-from numba.extending import intrinsic
+from numba.core.datamodel import models
+from numba.core.datamodel.registry import register_default
 
 from photonic.students.kernel import TANH_LIMIT, TANH_P, TANH_Q
+
+intrinsic: Any = extending.intrinsic  # callers do not give the first argument
 
 LANES = 8
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
@@ -38,7 +41,7 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, _VECTOR)
 
 
-def _place(context: Any, builder: ir.IRBuilder, kind: types.Array, array: Any, first: Any) -> Any:
+def _place(context: Any, builder: Any, kind: types.Array, array: Any, first: Any) -> Any:
     """Pointer to lanes from number ``first`` of a contiguous array on."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [first]), _VECTOR.as_pointer())
@@ -97,14 +100,14 @@ def turn(typing, source, begins, target, places):  # noqa: ANN001, ANN201
     return types.void(source, begins, target, places), emit
 
 
-def _picked(builder: ir.IRBuilder, pair: tuple[Any, Any], width: int, first: int) -> Any:
+def _picked(builder: Any, pair: tuple[Any, Any], width: int, first: int) -> Any:
     """Squares of ``width`` lanes from ``first`` on, in turn of the one and of the other vector."""
     lanes_of = [(k & ~width) + first + (LANES if k & width else 0) for k in range(LANES)]
     mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes_of)
     return builder.shuffle_vector(*pair, mask)
 
 
-def _splat(builder: ir.IRBuilder, value: Any) -> Any:
+def _splat(builder: Any, value: Any) -> Any:
     one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, cgutils.int32_t(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), zeros)
@@ -138,15 +141,15 @@ def _operation(emit: Callable[..., Any], arity: int) -> Any:
     return intrinsic({1: one, 2: two, 3: three}[arity])
 
 
-def _constant(value: float) -> ir.Constant:
+def _constant(value: Any) -> ir.Constant:
     return ir.Constant(_VECTOR, [float(value)] * LANES)
 
 
-def _emit_fma(builder: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:
+def _emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fadd(builder.fmul(a, b, flags=_FAST), c, flags=_FAST)
 
 
-def _emit_tanh(builder: ir.IRBuilder, x: Any) -> Any:
+def _emit_tanh(builder: Any, x: Any) -> Any:
     """As :func:`photonic.students.kernel.fast_tanh`."""
     for sign, beyond in ((-1.0, "<"), (1.0, ">")):
         limit = _constant(sign * TANH_LIMIT)
@@ -156,7 +159,7 @@ def _emit_tanh(builder: ir.IRBuilder, x: Any) -> Any:
     return builder.fdiv(builder.fmul(x, p, flags=_FAST), q)  # one instruction; fast takes five
 
 
-def _horner(builder: ir.IRBuilder, z: Any, coefficients: tuple[float, ...]) -> Any:
+def _horner(builder: Any, z: Any, coefficients: Any) -> Any:
     total = _constant(coefficients[0])
     for coefficient in coefficients[1:]:
         total = _emit_fma(builder, total, z, _constant(coefficient))

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from photonic.program import Concat, Linear, Mean, Patch, Step, Window, sources
 from photonic.students.compiled import kernel_for
 from photonic.students.fused import equal_from_zero, find_squashed
 from photonic.students.pooled import Chain
+from photonic.students.tiles import Place
 
 KERNEL = "photonic.students.tape_kernel"
 MOST_INPUTS = 2
@@ -116,104 +118,147 @@ def record(
     if any(c.kind != "tanh" or c.size * shapes[c.source][1] != 4 for c in chains):
         return None
     squashed = find_squashed(steps)
-    first_of = dict(zip(layers, np.cumsum([0, *layers.values()]).tolist(), strict=False))
-    places: dict[str, tuple[int, int, int]] = {}  # first row, rows from token to token, channels
-    operations: list[Operation] = []
-    noisy: list[tuple[int, int]] = []
-    mean_of: list[int] = []
-    masked: list[tuple[int, int]] = []
-    num_rows = 0
-
-    def room(tokens: int, channels: int) -> int:
-        nonlocal num_rows
-        num_rows += tokens * channels
-        return num_rows - tokens * channels
-
+    tape = _Recorder(shapes, layers)
     for name in inputs:
-        places[name] = room(*shapes[name]), shapes[name][1], shapes[name][1]
-    input_rows = num_rows
-
-    def copied(name: str, to: int, place: int = -1) -> tuple[int, int, int]:
-        (row, stride, width), (tokens, channels) = places[name], shapes[name]
-        whole = {"width": width, "to": to, "num_out": channels, "tokens": tokens, "place": place}
-        operations.append(Operation(kind=COPY, source=row, stride=stride, **whole))
-        return to, channels, channels
-
+        tape.make(name)
+    input_rows = tape.num_rows
     for chain in chains:
-        row, channels, _ = places[chain.source]
-        out = shapes[chain.out][1]
-        read = {"source": row + chain.start * channels, "stride": chain.stride * channels}
-        operations.append(
-            Operation(
-                kind=POOLED,
-                **read,
-                width=chain.size * channels,
-                to=room(chain.num_means, out),
-                num_out=out,
-                tokens=chain.num_means,
-                size=chain.mean_size,
-                squashed=True,
-                weights=first_of[chain.layer],
-                place=sum(t * c for t, c in noisy),
-                clean=room(chain.num_means, 5 * out),
-            )
-        )
-        places[chain.out] = operations[-1].to, out, out
-        noisy.append(shapes[chain.out])
-        mean_of.append(chain.mean_size)
+        tape.pool(chain)
     for step in steps:
-        if step.out in places:
+        if step.out in tape.places:
             continue  # a tanh that its layer did
-        row, stride, width = places[sources(step)[0]]
-        tokens, channels = shapes[step.out]
+        place = tape.places[sources(step)[0]]
         if isinstance(step, Window):
-            places[step.out] = row + step.start * stride, step.stride * stride, width
-        elif isinstance(step, Patch) and stride == width:
-            places[step.out] = row, step.stride * stride, step.size * width
+            row = place.row + step.start * place.stride
+            tape.places[step.out] = Place(row, step.stride * place.stride, place.channels)
+        elif isinstance(step, Patch) and place.stride == place.channels:
+            size = step.size * place.channels
+            tape.places[step.out] = Place(place.row, step.stride * place.stride, size)
         elif isinstance(step, Concat):
-            to = room(tokens, channels)
-            places[step.out] = to, channels, channels
-            for name in step.sources:
-                copied(name, to)
-                to += shapes[name][0] * channels
+            tape.join(step)
         elif isinstance(step, Mean) and equal_from_zero(step.ranges):
-            to, size = room(tokens, channels), step.ranges[0][1]
-            read = {"source": row, "stride": stride, "width": width, "to": to, "num_out": channels}
-            operations.append(Operation(kind=MEAN, **read, tokens=tokens, size=size))
-            places[step.out] = to, channels, channels
+            to, (tokens, channels) = tape.make(step.out), shapes[step.out]
+            tape.add(MEAN, place, to, channels, tokens, size=step.ranges[0][1])
         elif isinstance(step, Linear):
             if step.layer in dropout_before:
-                taken = shapes[step.source]
-                before = sum(t * c for t, c in masked)
-                row, stride, width = copied(step.source, room(*taken), before)
-                masked.append(taken)
-            to, place, clean = room(tokens, channels), -1, 0
-            name = step.out
-            if step.out in squashed:
-                name = next(s.out for s in steps if sources(s) == (step.out,))
-                place, clean = sum(t * c for t, c in noisy), room(tokens, channels)
-                noisy.append((tokens, channels))
-                mean_of.append(1)
-            read = {"source": row, "stride": stride, "width": width, "to": to, "num_out": channels}
-            how = {"weights": first_of[step.layer], "place": place, "clean": clean}
-            operations.append(
-                Operation(kind=AFFINE, **read, tokens=tokens, squashed=name != step.out, **how)
-            )
-            places[name] = to, channels, channels
+                place = tape.drop(step.source)
+            tanh = next((s.out for s in steps if sources(s) == (step.out,)), step.out)
+            tape.apply(step.layer, place, tanh if step.out in squashed else step.out, step.out)
         else:
             return None
     return Tape(
         inputs=tuple(inputs),
         input_rows=input_rows,
         layers=tuple(layers),
-        table=np.array([astuple(operation) for operation in operations], np.int64),
-        noisy=tuple(noisy),
-        mean_of=tuple(mean_of),
-        masked=tuple(masked),
-        num_rows=num_rows,
-        output=(places[output][0], shapes[output][1]),
-        features=(places[features][0], shapes[features][1]),
+        table=np.array([astuple(operation) for operation in tape.operations], np.int64),
+        noisy=tuple(tape.noisy),
+        mean_of=tuple(tape.mean_of),
+        masked=tuple(tape.masked),
+        num_rows=tape.num_rows,
+        output=(tape.places[output].row, shapes[output][1]),
+        features=(tape.places[features].row, shapes[features][1]),
     )
+
+
+class _Recorder:
+    """A tape in the making.
+
+    Args:
+        shapes: tokens and channels of every value.
+        layers: how many weights and biases each layer has, in order.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, int]], layers: Mapping[str, int]) -> None:
+        self.shapes = shapes
+        firsts = np.cumsum([0, *layers.values()]).tolist()
+        self.weights = dict(zip(layers, firsts[:-1], strict=True))
+        self.places: dict[str, Place] = {}
+        self.operations: list[Operation] = []
+        self.noisy: list[tuple[int, int]] = []
+        self.mean_of: list[int] = []
+        self.masked: list[tuple[int, int]] = []
+        self.num_rows = 0
+
+    def room(self, num_rows: int) -> int:
+        """The first of so many new rows."""
+        self.num_rows += num_rows
+        return self.num_rows - num_rows
+
+    def make(self, name: str) -> int:
+        """The first of the rows that a value gets."""
+        tokens, channels = self.shapes[name]
+        row = self.room(tokens * channels)
+        self.places[name] = Place(row, channels, channels)
+        return row
+
+    def add(self, kind: int, given: Place, to: int, num_out: int, tokens: int, **how: Any) -> None:
+        """One more operation that reads from ``given``."""
+        self.operations.append(
+            Operation(
+                kind=kind,
+                source=given.row,
+                stride=given.stride,
+                width=given.channels,
+                to=to,
+                num_out=num_out,
+                tokens=tokens,
+                **how,
+            )
+        )
+
+    def noise_of(self, name: str, mean_of: int = 1) -> int:
+        """Place of the noise of one more value."""
+        place = _numbers(self.noisy)
+        self.noisy.append(self.shapes[name])
+        self.mean_of.append(mean_of)
+        return place
+
+    def pool(self, chain: Chain) -> None:
+        """Means of tanh of a layer, straight from an input."""
+        given = self.places[chain.source]
+        row, stride = given.row + chain.start * given.stride, chain.stride * given.stride
+        tokens, channels = self.shapes[chain.out]
+        self.add(
+            POOLED,
+            Place(row, stride, chain.size * given.channels),
+            self.make(chain.out),
+            channels,
+            tokens,
+            size=chain.mean_size,
+            squashed=True,
+            weights=self.weights[chain.layer],
+            place=self.noise_of(chain.out, chain.mean_size),
+            clean=self.room(tokens * channels * 5),
+        )
+
+    def join(self, step: Concat) -> None:
+        """Copies of several values after one another."""
+        to = self.make(step.out)
+        for name in step.sources:
+            tokens, channels = self.shapes[name]
+            self.add(COPY, self.places[name], to, channels, tokens)
+            to += tokens * channels
+
+    def drop(self, name: str) -> Place:
+        """A copy of a value under a mask of dropout."""
+        tokens, channels = self.shapes[name]
+        to, place = self.room(tokens * channels), _numbers(self.masked)
+        self.masked.append((tokens, channels))
+        self.add(COPY, self.places[name], to, channels, tokens, place=place)
+        return Place(to, channels, channels)
+
+    def apply(self, layer: str, place: Place, name: str, sums: str) -> None:
+        """A layer and, where ``name`` is not that of its ``sums``, its tanh."""
+        tokens, channels = self.shapes[name]
+        how: dict[str, Any] = {"weights": self.weights[layer]}
+        if name != sums:
+            clean = self.room(tokens * channels)
+            how |= {"squashed": True, "place": self.noise_of(name), "clean": clean}
+        self.add(AFFINE, place, self.make(name), channels, tokens, **how)
+
+
+def _numbers(shapes: Sequence[tuple[int, int]]) -> int:
+    return sum(tokens * channels for tokens, channels in shapes)
 
 
 def tape_kernel(tape: Tape, *values: Tensor) -> ModuleType | None:
@@ -273,8 +318,8 @@ class TapePass(torch.autograd.Function):
         given += [np.empty((0, 0, 0), np.float32)] * (MOST_INPUTS - len(given))
         maps = maps.detach().contiguous()
         kernel.forward(
-            tuple(given), tape.table, maps.numpy(), noise.numpy(), masks.numpy(), kept, tiles.numpy(),
-            out_row, logits.numpy(), feature_row, features.numpy(),
+            tuple(given), tape.table, maps.numpy(), noise.numpy(), masks.numpy(), kept,
+            tiles.numpy(), out_row, logits.numpy(), feature_row, features.numpy(),
         )  # fmt: skip
         ctx.save_for_backward(maps, tiles, noise, masks)
         ctx.tape, ctx.kernel, ctx.kept = tape, kernel, kept  # type: ignore[attr-defined]
@@ -294,4 +339,4 @@ class TapePass(torch.autograd.Function):
             tape.output[0], by_logits.contiguous().numpy(), tape.features[0],
             by_features.contiguous().numpy(), tape.input_rows, by_maps.numpy(),
         )  # fmt: skip
-        return None, None, None, None, None, by_maps, *(None for _ in tape.inputs)
+        return (*[None] * 5, by_maps, *[None] * len(tape.inputs))

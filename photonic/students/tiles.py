@@ -56,7 +56,7 @@ class Tiled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a value is: its first row, rows from token to token, channels."""
 
     row: int
@@ -80,10 +80,10 @@ def lay_out(program: Program) -> Tiled | None:
     shapes, steps = program.shapes(), program.steps
     results = {s.out: _result(s, steps, program.output) for s in steps if isinstance(s, Linear)}
     absorbed = {name for result in results.values() for name in result.names[1:]}
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
     num_rows = 0
     for given in program.inputs:
-        places[given.name] = _Place(num_rows, given.channels, given.channels)
+        places[given.name] = Place(num_rows, given.channels, given.channels)
         num_rows += given.tokens * given.channels
     reserved: dict[str, int] = {}  # parts of a concatenation stand one after the other
     for name in [name for step in steps if isinstance(step, Concat) for name in step.sources]:
@@ -99,10 +99,10 @@ def lay_out(program: Program) -> Tiled | None:
         place = places[sources(step)[0]]
         if isinstance(step, Window):
             row = place.row + step.start * place.stride
-            places[step.out] = _Place(row, step.stride * place.stride, place.channels)
+            places[step.out] = Place(row, step.stride * place.stride, place.channels)
         elif isinstance(step, Patch) and place.stride == place.channels:
             size = step.size * place.channels
-            places[step.out] = _Place(place.row, step.stride * place.stride, size)
+            places[step.out] = Place(place.row, step.stride * place.stride, size)
         elif isinstance(step, Concat):
             places[step.out] = place
         elif isinstance(step, Linear):
@@ -111,7 +111,7 @@ def lay_out(program: Program) -> Tiled | None:
             tokens, channels = shapes[name]
             to = reserved.get(name, num_rows)
             num_rows += 0 if name in reserved else tokens * channels
-            places[name] = _Place(to, channels, channels)
+            places[name] = Place(to, channels, channels)
             read, written = (place.row, place.stride, place.channels), (to, channels, tokens)
             table.append((*read, *written, result.mean_size, result.squashed, weights[step.layer]))
         else:

@@ -226,6 +226,51 @@ def test_without_optuna_the_command_says_what_to_install(
     assert "photonic-deploy[tune]" in capsys.readouterr().err
 
 
+TOGETHER = """
+import sys
+from pathlib import Path
+from training.tune import Search, open_study
+from training.workloads import workload
+search = Search(workload="ecg", given={"data": Path("x")}, space={}, trials=1)
+workload("ecg").resolve(search.given)
+print("ready", flush=True)
+sys.stdin.readline()
+open_study(sys.argv[1], "study", search)
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_start_together_make_one_study(tmp_path):
+    for attempt in range(3):  # each fails without the second attempts of open_study, mostly
+        command = [sys.executable, "-c", TOGETHER, f"sqlite:///{tmp_path / str(attempt)}.db"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        workers = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
+        for worker in workers:
+            assert worker.stdout.readline() == "ready\n"
+        for worker in workers:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        said = [worker.communicate(timeout=60)[1] for worker in workers]
+        assert [worker.returncode for worker in workers] == [0] * 4, said
+        assert optuna.get_all_study_names(command[-1]) == ["study"]
+
+
+def test_a_storage_that_refuses_tables_is_given_up(search, monkeypatch):
+    from sqlalchemy.exc import IntegrityError
+
+    calls = []
+
+    def refuse(**_):
+        calls.append(1)
+        raise IntegrityError("CREATE TABLE", None, Exception("table studies is there"))
+
+    monkeypatch.setattr("training.tune.optuna.create_study", refuse)
+    monkeypatch.setattr("training.tune.CREATE_WAIT_S", 0.0)
+    with pytest.raises(ConfigError, match="table studies is there"):
+        open_study("sqlite://", "study", search)
+    assert len(calls) > 1
+
+
 @pytest.mark.slow
 def test_two_workers_share_a_study(search, typed, tmp_path):
     command = [sys.executable, "-m", "photonic.cli.main"]
