@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
 from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import (
     IntegrityError,
     OperationalError,
@@ -106,9 +106,7 @@ def open_study(storage: str, name: str, search: Search) -> optuna.Study:
     return study
 
 
-def _made_or_found(
-    storage: str, name: str, pruner: optuna.pruners.BasePruner
-) -> optuna.Study:
+def _made_or_found(storage: str, name: str, pruner: optuna.pruners.BasePruner) -> optuna.Study:
     """The study, whoever makes it.
 
     On an empty database every worker begins to make Optuna's tables, and all but the first fail in
