@@ -1,4 +1,4 @@
-"""The one place that sets how many threads torch uses.
+"""The one place that sets how many threads torch and its like use.
 
 The students are tiny: on two cores, threads inside an operator cost more than they bring, and the
 sum of workers times threads must not exceed the cores.
@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from photonic.errors import ConfigError
+
+_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Where those libraries look when they are loaded."""
 
 
 def available_cores() -> int:
@@ -39,3 +42,22 @@ def torch_threads(num_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def inherited_threads(num_threads: int) -> Iterator[None]:
+    """Let processes that are started inside the block use so many threads in every library.
+
+    Torch is not the only one that has threads: a linear algebra library takes one per core in every
+    worker, and they wait for each other by spinning.
+    """
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    os.environ.update(dict.fromkeys(_VARIABLES, str(num_threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

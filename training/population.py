@@ -25,7 +25,7 @@ import numpy as np
 from photonic.errors import RunError
 from photonic.files import atomic_directory
 from photonic.sweep.workers import process_pool
-from photonic.threads import torch_threads
+from photonic.threads import inherited_threads, torch_threads
 from training.config import RunConfig, read_config, with_values
 from training.fit import Diverged, Fit
 from training.loop import EpochStats
@@ -157,8 +157,9 @@ def _pool(workers: int, num_members: int) -> Iterator[Executor | None]:
         yield None
         return
     with process_pool(workers) as pool:
-        for _ in range(workers):
-            pool.submit(_arrive)
+        with inherited_threads(1):
+            for _ in range(workers):
+                pool.submit(_arrive)
         yield pool
 
 
