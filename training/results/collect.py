@@ -140,7 +140,6 @@ def _variants(seeds: Sequence[Seed]) -> tuple[Variant, ...]:
     for seed in seeds:
         groups.setdefault(json.dumps(_settings(seed.run), sort_keys=True), []).append(seed)
     settings = [json.loads(key) for key in groups]
-    differing = sorted({name for one in settings for name in one if _differs(name, settings)})
     found = []
     for one, members in zip(settings, groups.values(), strict=True):
         ordered = sorted(members, key=lambda member: member.run.config.seed)
@@ -148,7 +147,7 @@ def _variants(seeds: Sequence[Seed]) -> tuple[Variant, ...]:
         if len(set(numbers)) < len(numbers):
             names = ", ".join(member.run.path.name for member in ordered)
             raise RunError(f"runs {names}: two of them are the same model with the same seed")
-        found.append(Variant(name=_name(one, differing), seeds=tuple(ordered)))
+        found.append(Variant(name=_name(one, settings[0]), seeds=tuple(ordered)))
     _check_samples(seeds)
     return tuple(found)
 
@@ -159,17 +158,18 @@ def _settings(run: Run) -> dict[str, Any]:
     return json.loads(json.dumps(plain, default=str))
 
 
-def _differs(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-    return len({json.dumps(one.get(name)) for one in settings}) > 1
-
-
-def _name(settings: Mapping[str, Any], differing: Sequence[str]) -> str:
+def _name(settings: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Student, profile, and what else is set otherwise than in the first model."""
     base = f"{settings.get('student', 'student')} student"
     profile = settings.get("profile")
     if profile is not None:
         base += f", {profile}"
-    told = [f"{name} {settings.get(name)}" for name in differing if name != "profile"]
-    return ", ".join([base, *(text for text in told if not text.startswith("student "))])
+    told = (
+        f"{name} {settings.get(name)}"
+        for name in sorted({*settings, *first} - {"profile", "student"})
+        if settings.get(name) != first.get(name)
+    )
+    return ", ".join([base, *told])
 
 
 def _check_samples(seeds: Sequence[Seed]) -> None:

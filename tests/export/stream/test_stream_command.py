@@ -180,6 +180,7 @@ def test_no_bundle(photonic, record, tmp_path):
     assert "manifest.json" in err
 
 
+@pytest.mark.slow
 def test_the_base_install_is_enough(command_in_base_install, lab_bundle, record):
     done = command_in_base_install("stream", lab_bundle, "--record", record)
     assert done.returncode == 0, done.stderr

@@ -49,6 +49,7 @@ def test_verify_says_no_when_too_few_decisions_agree(photonic, small_bundle, mon
     assert "decisions differ from the deployed model's" in outcome.out
 
 
+@pytest.mark.slow
 def test_sweep_runs_on_a_backend(photonic, small_bundle, tmp_path):
     answer = photonic(
         "sweep", small_bundle, "--backend", "simulator:5", "--chips", 2, "--out", tmp_path,

@@ -194,6 +194,7 @@ def test_the_refit_distils_from_where_choosing_did(folded):
     assert folded.meta["distillation"]["distilled"]["test"]["auroc"] is not None
 
 
+@pytest.mark.slow
 def test_a_distilled_run_is_reproduced_from_its_teacher_file(kd_run, kd_options, tmp_path):
     teacher = shutil.copy(kd_run.path / "teacher.safetensors", tmp_path)
     given = {**kd_options, "teacher_checkpoint": str(teacher)}

@@ -119,6 +119,7 @@ def test_noise_changes_what_is_learned_and_another_seed_changes_the_noise(proble
     )
 
 
+@pytest.mark.slow
 def test_outputs_beyond_the_adc_are_trained_away(problem):
     """Confident samples push the head past an ADC where clipping costs no loss; the check sees."""
     tight = CHIPS["generic"].with_value("output.full_scale", 0.5)

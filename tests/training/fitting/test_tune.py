@@ -62,6 +62,7 @@ def studied(search, tmp_path_factory):
     return found(search, tmp_path_factory.mktemp("study"))
 
 
+@pytest.mark.slow
 def test_the_best_options_train_to_the_score_of_the_search(studied, search, tmp_path):
     config = write_best(studied, search, tmp_path / "best.toml")
     again = train("ecg", config, tmp_path / "run")
@@ -105,6 +106,7 @@ def test_a_trial_below_the_median_of_its_epoch_stops(search, tmp_path):
     assert all(len(t.intermediate_values) < 3 for t in pruned)
 
 
+@pytest.mark.slow
 def test_with_folds_the_score_is_that_of_out_of_fold_samples(search, ecg_options, tmp_path):
     kept = {name: value for name, value in ecg_options.items() if name not in SPACE}
     study = found(search, tmp_path, given=kept, trials=1)
@@ -120,6 +122,7 @@ def test_a_study_of_other_options_is_not_carried_on(studied, search, tmp_path):
         found(search, tmp_path, space={"lr": SPACE["lr"]})
 
 
+@pytest.mark.slow
 def test_a_combination_that_training_refuses_is_no_result(search, tmp_path):
     space = {
         "kd_pause_miss": Choices(choices=(0.3,)),

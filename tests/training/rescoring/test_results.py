@@ -21,6 +21,7 @@ from training.results.render import spread
 from training.run import load_run
 
 TODAY = datetime.date(2026, 1, 2)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
