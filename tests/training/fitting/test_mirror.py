@@ -12,6 +12,7 @@ from training.run import LOG, META, read_log
 from training.train import Callbacks, resume, train
 from training.workloads import workload
 
+pytestmark = pytest.mark.slow
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
 

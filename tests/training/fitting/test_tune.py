@@ -26,6 +26,7 @@ from training.tune import (  # noqa: E402
     write_best,
 )
 
+pytestmark = pytest.mark.slow
 SPACE = {"lr": Range(low=1e-3, high=0.03, log=True), "batch_size": Choices(choices=(32, 64))}
 
 
@@ -62,7 +63,6 @@ def studied(search, tmp_path_factory):
     return found(search, tmp_path_factory.mktemp("study"))
 
 
-@pytest.mark.slow
 def test_the_best_options_train_to_the_score_of_the_search(studied, search, tmp_path):
     config = write_best(studied, search, tmp_path / "best.toml")
     again = train("ecg", config, tmp_path / "run")
@@ -92,7 +92,6 @@ def test_trials_differ_and_the_best_is_the_highest(studied):
     assert studied.best_value == max(values)
 
 
-@pytest.mark.slow
 def test_a_trial_below_the_median_of_its_epoch_stops(search, tmp_path):
     space = {"lr": Choices(choices=(1e-6, 0.02))}
     options = {**search.given, "batch_size": 32, "max_epochs": 3, "schedule": "constant"}
@@ -106,7 +105,6 @@ def test_a_trial_below_the_median_of_its_epoch_stops(search, tmp_path):
     assert all(len(t.intermediate_values) < 3 for t in pruned)
 
 
-@pytest.mark.slow
 def test_with_folds_the_score_is_that_of_out_of_fold_samples(search, ecg_options, tmp_path):
     kept = {name: value for name, value in ecg_options.items() if name not in SPACE}
     study = found(search, tmp_path, given=kept, trials=1)
@@ -122,7 +120,6 @@ def test_a_study_of_other_options_is_not_carried_on(studied, search, tmp_path):
         found(search, tmp_path, space={"lr": SPACE["lr"]})
 
 
-@pytest.mark.slow
 def test_a_combination_that_training_refuses_is_no_result(search, tmp_path):
     space = {
         "kd_pause_miss": Choices(choices=(0.3,)),
@@ -242,7 +239,6 @@ open_study(sys.argv[1], "study", search)
 """
 
 
-@pytest.mark.slow
 def test_workers_that_start_together_make_one_study(tmp_path):
     for attempt in range(3):  # each fails without the second attempts of open_study, mostly
         command = [sys.executable, "-c", TOGETHER, f"sqlite:///{tmp_path / str(attempt)}.db"]
@@ -274,7 +270,6 @@ def test_a_storage_that_refuses_tables_is_given_up(search, monkeypatch):
     assert len(calls) > 1
 
 
-@pytest.mark.slow
 def test_two_workers_share_a_study(search, typed, tmp_path):
     command = [sys.executable, "-m", "photonic.cli.main"]
     file = tmp_path / "space.toml"

@@ -28,6 +28,7 @@ def ec57_of(found: Evaluation) -> Ec57Report:
     return found.ec57
 
 
+@pytest.mark.slow
 def test_another_rate_other_leads_and_s_instead_of_a(make_run, tmp_path):
     folder = write_other(tmp_path / "db", "a")
     write_other(folder, "b", fs_hz=128, leads=("II",))

@@ -95,6 +95,7 @@ def test_what_ec57_cannot_score_is_refused(make_run):
         rescore(make_run(labels="seed-binary"), Request(subset="val", ec57=True))
 
 
+@pytest.mark.slow
 def test_jitter_is_scored_on_demand_and_is_said(make_run):
     run = make_run()
     first, second = (rescore(run, Request(reading=r)) for r in ({}, {"jitter": 20}))
@@ -106,6 +107,7 @@ def test_jitter_is_scored_on_demand_and_is_said(make_run):
         rescore(run, Request(subset="val", reading={"jitter": 20}))
 
 
+@pytest.mark.slow
 def test_the_other_lead_is_scored_on_demand_but_not_with_scores_of_the_first(make_run):
     run, other = make_run(), {"companion_lead": True}
     first, second = (rescore(run, Request(reading=r)) for r in ({}, other))
