@@ -184,7 +184,7 @@ are `shen_2017_mzi`, `zhang_2022_mrr` (with an assumed receiver noise of 0.004) 
 {verdict}
 A student that is stopped early has small weights and loses less; noise hits the one that is trained
 to the end. The default was 400 steps until one seed on rings showed no gain on these same patients
-(chips lost 0.115 / 0.019 / 0.081 plain, 0.002 / 0.014 / 0.010 noise-aware, in the order above); 2 000
+(lost, in the order above: 0.115 / 0.019 / 0.081 plain, 0.002 / 0.014 / 0.010 noise-aware); 2 000
 steps were tried on that seed first and then kept, so these patients took part in that choice.
 
 ![Scores of all chips](noise_training.png)
