@@ -17,7 +17,8 @@ from torch import Tensor
 
 from photonic.beats import FS_HZ
 from photonic.errors import DataError
-from photonic.students.compiled import kernel_for
+from photonic.kernels.loader import kernel_for
+from photonic.kernels.normal import fill_normal
 
 KERNEL = "training.augment_kernel"
 
@@ -136,14 +137,16 @@ class BeatAugmenter:
                 for own, generator in zip(taken["beat"], generators, strict=True)
             ]
             return {**taken, "beat": torch.stack(parts)}
+        flat = beats.flatten(1)
         changed = beats.new_empty((*batches.shape, *beats.shape[1:]))
         white = beats.new_empty((batches.shape[1], *beats.shape[1:]))  # one for all
         for out, batch, generator in zip(changed, batches, generators, strict=True):
             drawn = self._draw(len(batch), beats[:0], generator, white)
             values = drawn.filled(batch, beats)
             kernel.augmented_beats(
-                beats.numpy(), batch.numpy(), *(x.numpy() for x in values), FS_HZ, out.numpy()
-            )
+                flat.numpy(), beats.shape[2], batch.numpy(), *(x.numpy() for x in values),
+                FS_HZ, out.flatten(1).numpy(),
+            )  # fmt: skip
         return {**taken, "beat": changed}
 
     def _draw(
@@ -175,8 +178,8 @@ class BeatAugmenter:
         if o.augment_amplitude:
             drawn.amplitude = uniform(1.0 - o.augment_amplitude, 1.0)
         if o.augment_noise:
-            shape = batch, samples, channels
-            drawn.white = torch.randn(shape, generator=generator, out=white).to(like)
+            numbers = torch.empty(batch, samples, channels) if white is None else white
+            drawn.white = fill_normal(numbers, 1.0, generator).to(like)
             drawn.level = uniform(0.0, o.augment_noise)
         return drawn
 
@@ -214,7 +217,7 @@ class _Drawn:
             torch.zeros_like(batch) if self.shift is None else self.shift,
             like.new_empty((0, 0)) if self.wander is None else self.wander,
             like.new_ones(size) if self.amplitude is None else self.amplitude[:, 0],
-            like.new_empty((0, 0, 0)) if self.white is None else self.white,
+            like.new_empty((0, 0)) if self.white is None else self.white.flatten(1),
             like.new_zeros(size) if self.level is None else self.level[:, 0],
         )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from photonic.chips import read_noise_seeds
 from photonic.errors import ConfigError
+from photonic.kernels.normal import fill_normal
 
 
 class ReadNoise(Protocol):
@@ -46,7 +47,7 @@ class ChipStreams:
         """Each chip's part from its own stream."""
         noise = torch.empty(shape, dtype=like.dtype, device=like.device)
         for row, generator in zip(noise, self.generators, strict=True):
-            row.normal_(0.0, sigma, generator=generator)
+            fill_normal(row, sigma, generator)
         return noise
 
 
@@ -79,7 +80,7 @@ class TrainingNoise:
 
     def fill(self, noise: Tensor, sigma: float) -> Tensor:
         """:meth:`normal` in place."""
-        return noise.normal_(0.0, sigma * self.strength, generator=self.generator)
+        return fill_normal(noise, sigma * self.strength, self.generator)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next numbers depend on."""

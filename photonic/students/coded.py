@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from photonic.kernels.loader import compiled_kernel
 from photonic.layers import CodedLayer
-from photonic.students.compiled import compiled_kernel
 from photonic.students.pooled import Chain, fits_kernel
 
 KERNEL = "photonic.students.coded_kernel"

@@ -17,9 +17,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from photonic.kernels.loader import compiled_kernel
 from photonic.layers import activate
 from photonic.program import ActivationKind
-from photonic.students.compiled import compiled_kernel
 
 KERNEL = "photonic.students.pooled_kernel"
 

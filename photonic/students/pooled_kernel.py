@@ -13,8 +13,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from photonic.students.kernel import PATCH, compiled
-from photonic.students.lanes import (
+from photonic.kernels.compiler import PATCH, compiled
+from photonic.kernels.lanes import (
     LANES,
     add,
     fma,
@@ -43,7 +43,7 @@ def tanh_means_and_slopes(x, weight, bias, start, mean_size, found):  # noqa: AN
         mean_size: patches to a mean.
         found: ``(students, batch, num_means, out, LANES)``, written to: the mean, then what it
             changes by with the four weights and with the bias; the rest is undefined. The batch is
-            filled up to whole :data:`~photonic.students.lanes.LANES`.
+            filled up to whole :data:`~photonic.kernels.lanes.LANES`.
     """
     num, samples, num_means, num_out = x.shape[1], x.shape[2], found.shape[2], found.shape[3]
     width = num_means * mean_size + PATCH - 1

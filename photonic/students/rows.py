@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from photonic.students.compiled import kernel_for
+from photonic.kernels.loader import kernel_for
 
 KERNEL = "photonic.students.rows_kernel"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from photonic.students.kernel import PATCH, compiled, fast_tanh
+from photonic.kernels.compiler import PATCH, compiled, fast_tanh
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 _BLOCK = 256

@@ -1,7 +1,7 @@
 """Training passes of several students on the CPU, compiled with numba: samples in lanes of tiles.
 
 As in :mod:`photonic.students.tiles_kernel` a tile holds every value of a program for
-:data:`~photonic.students.lanes.LANES` samples, one row per value. Here it is kept for the way back,
+:data:`~photonic.kernels.lanes.LANES` samples, one row per value. Here it is kept for the way back,
 which goes through the table of operations from its end. The columns of the table are those of
 :class:`photonic.students.tape.Operation`.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from photonic.students.kernel import compiled
-from photonic.students.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh, turn
+from photonic.kernels.compiler import compiled
+from photonic.kernels.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh, turn
 from photonic.students.tape import COPY, MEAN, MOST_INPUTS, POOLED
 
 _ZERO, _ONE = np.float32(0), np.float32(1)

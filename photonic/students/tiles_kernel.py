@@ -1,6 +1,6 @@
 """The exact forward pass of students on the CPU, compiled with numba: samples in lanes.
 
-A tile holds every value of a program for :data:`~photonic.students.lanes.LANES` samples, one row
+A tile holds every value of a program for :data:`~photonic.kernels.lanes.LANES` samples, one row
 per value. It stays in the cache from the first layer to the last.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from photonic.students.kernel import compiled
-from photonic.students.lanes import LANES, add, fma, load, multiply, splat, store, tanh, turn
+from photonic.kernels.compiler import compiled
+from photonic.kernels.lanes import LANES, add, fma, load, multiply, splat, store, tanh, turn
 from photonic.students.tiles import MOST_INPUTS
 
 _ZERO, _ONE = np.float32(0), np.float32(1)

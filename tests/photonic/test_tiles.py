@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photonic.execute import execute
+from photonic.kernels.lanes import LANES, load, store, tanh, turn
 from photonic.layers import TensorShape, activate
 from photonic.program import (
     Activation,
@@ -23,7 +24,6 @@ from photonic.program import (
     Window,
 )
 from photonic.students import PatchConfig, SegmentConfig, patch_student, segment_student
-from photonic.students.lanes import LANES, load, store, tanh, turn
 from photonic.students.tiles import lay_out, tiled_logits
 from training.loop import predict
 

@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 
-from photonic.students.kernel import TANH_LIMIT, TANH_P, TANH_Q
+from photonic.kernels.compiler import TANH_LIMIT, TANH_P, TANH_Q
 
 intrinsic: Any = extending.intrinsic  # callers do not give the first argument
 
@@ -150,7 +150,7 @@ def _emit_fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _emit_tanh(builder: Any, x: Any) -> Any:
-    """As :func:`photonic.students.kernel.fast_tanh`."""
+    """As :func:`photonic.kernels.compiler.fast_tanh`."""
     for sign, beyond in ((-1.0, "<"), (1.0, ">")):
         limit = _constant(sign * TANH_LIMIT)
         x = builder.select(builder.fcmp_ordered(beyond, x, limit), limit, x)
