@@ -53,15 +53,17 @@ def stream_all(
     classes = bundle.manifest.classes
     for name, source in sources.items():
         assert source.annotated is not None
+        trained = bundle.manifest.preprocessing
         classifier = BeatClassifier(
             bundle.model(quantized=quantized),
             bundle.program.inputs,
             bundle.decision,
-            causal=bool(bundle.manifest.preprocessing.get("causal", False)),
+            causal=bool(trained.get("causal", False)),
+            template=trained.get("template", "mean"),
             signal_range=source.signal_range,
         )
         marks = RPeakDetector() if detect else AnnotatedPeaks(source.annotated.samples)
-        peaks = as_trained(marks, bundle.manifest.preprocessing)
+        peaks = as_trained(marks, trained)
         before = len(total.beats)
         for chunks in source.sessions:
             run_session(BeatStream(classifier, peaks), chunks, total)

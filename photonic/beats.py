@@ -8,6 +8,7 @@ time, and both give the same float32 values bit for bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +35,11 @@ BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 NON_BEAT_SYMBOLS = frozenset("[!]x()ptu`'^|~+sT*D=\"@")
 """WFDB annotation symbols that mark anything else: rhythm, noise, flutter waves, comments."""
 
+Template = Literal["mean", "huber"]
+"""How a record's beats make its template: all alike, or strange ones with bounded influence."""
+
 _TEMPLATE_BEATS = 64  # the template averages this many beats, then forgets at 1/64 per beat
+_HUBER_BOUND = np.float32(0.2)  # of the running amplitude
 # Rounding leaves about 1e-16 of the offset in a window that is flat: less than this is no signal.
 _FLAT_FRACTION = 1e-12
 _ONE = np.float32(1.0)
@@ -140,17 +145,20 @@ def normalise_beat(window: NDArray[np.float64], out: Float32s) -> np.float32:
     return amplitude
 
 
-def template_residuals(beats: Float32s, amplitude: Float32s) -> tuple[Float32s, Float32s]:
+def template_residuals(
+    beats: Float32s, amplitude: Float32s, template: Template = "mean"
+) -> tuple[Float32s, Float32s]:
     """How each beat differs from the record's beats before it: :class:`TemplateState` in bulk.
 
     Args:
         beats: (beats, 360) normalised beats of one record in time order.
         amplitude: (beats,) their amplitudes.
+        template: what they are compared with.
 
     Returns:
         Residuals (beats, 360) in [-1, 1] and amplitude ratios (beats,).
     """
-    state = TemplateState()
+    state = TemplateState(template)
     centred = beats * amplitude[:, None]
     deviation = np.empty_like(centred)
     running = np.empty_like(amplitude)
@@ -161,20 +169,28 @@ def template_residuals(beats: Float32s, amplitude: Float32s) -> tuple[Float32s, 
     ratio = amplitude / running
     ratio[~known] = 1.0
     deviation /= running[:, None]
-    _clip(deviation)
+    _clip(deviation, to=deviation)
     return deviation, ratio
 
 
 class TemplateState:
     """The record's average beat so far: mean of the first 64 beats, then 1/64 forgetting.
 
+    With ``huber`` a beat moves each sample, and the running amplitude, as if it were at most a
+    fifth of that amplitude away, so that ectopic beats hardly spoil what is usual (P. J. Huber,
+    "Robust estimation of a location parameter", Ann. Math. Statist. 35, 1964).
+
     A flat beat tells nothing: its residual is zero, its ratio one, the state stays as it was. The
     first beat is its own template.
+
+    Args:
+        template: the kind of average.
     """
 
-    __slots__ = ("_amplitude", "_centred", "_count", "_step", "_template")
+    __slots__ = ("_amplitude", "_bound", "_centred", "_count", "_step", "_template")
 
-    def __init__(self) -> None:
+    def __init__(self, template: Template = "mean") -> None:
+        self._bound = _HUBER_BOUND if template == "huber" else None
         self._template = np.zeros(WINDOW, dtype=np.float32)
         self._step = np.empty(WINDOW, dtype=np.float32)
         self._centred = np.empty(WINDOW, dtype=np.float32)
@@ -194,7 +210,7 @@ class TemplateState:
         if running == 0.0:
             return 1.0
         np.divide(out, running, out=out)
-        _clip(out)
+        _clip(out, to=out)
         return float(amplitude / running)
 
     def advance(self, centred: Float32s, amplitude: np.float32, *, out: Float32s) -> np.float32:
@@ -218,13 +234,20 @@ class TemplateState:
         self._count = min(self._count + 1, _TEMPLATE_BEATS)
         weight = np.float32(1.0 / self._count)
         np.subtract(centred, self._template, out=out)
-        np.multiply(out, weight, out=self._step)
-        np.add(self._template, self._step, out=self._template)
-        self._amplitude = before + (amplitude - before) * weight
+        step, change = self._step, amplitude - before
+        if self._bound is None:
+            np.multiply(out, weight, out=step)
+        else:
+            most = self._bound * before
+            _clip(out, most, to=step)
+            np.multiply(step, weight, out=step)
+            change = min(max(change, -most), most)
+        np.add(self._template, step, out=self._template)
+        self._amplitude = before + change * weight
         return before
 
 
-def _clip(scaled: Float32s) -> None:
-    """Into [-1, 1], in place; on a single beat ``np.clip`` takes four times as long."""
-    np.maximum(scaled, -_ONE, out=scaled)
-    np.minimum(scaled, _ONE, out=scaled)
+def _clip(values: Float32s, most: np.float32 = _ONE, *, to: Float32s) -> None:
+    """Into ±most; on a single beat ``np.clip`` takes four times as long."""
+    np.maximum(values, -most, out=to)
+    np.minimum(to, most, out=to)

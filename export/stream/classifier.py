@@ -14,6 +14,7 @@ from export.stream.peaks import Peak
 from export.stream.quality import SignalRange, window_fault
 from export.stream.runner import BeatRunner
 from export.wire import identity_model
+from photonic.beats import Template
 from photonic.decision import Decision
 from photonic.program import Input
 
@@ -28,6 +29,7 @@ class BeatClassifier:
         inputs: its inputs.
         decision: from its logits to a class.
         causal: the student does without the next R peak.
+        template: what beats are compared with.
         signal_range: range of the converter, where it is known.
     """
 
@@ -38,6 +40,7 @@ class BeatClassifier:
         decision: Decision,
         *,
         causal: bool = False,
+        template: Template = "mean",
         signal_range: SignalRange | None = None,
     ) -> None:
         self._runner = BeatRunner(graph, inputs)
@@ -47,7 +50,7 @@ class BeatClassifier:
             self._runner.inputs,
         )
         self._logits = self._runner.output[0]
-        self._features = BeatFeatures(inputs, self._runner.inputs, causal=causal)
+        self._features = BeatFeatures(inputs, self._runner.inputs, causal=causal, template=template)
         self._decision = decision
         self._signal_range = signal_range
         self._floor_first = False

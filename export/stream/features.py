@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from photonic.beats import WINDOW, TemplateState, normalise_beat
+from photonic.beats import WINDOW, Template, TemplateState, normalise_beat
 from photonic.errors import BundleError
 from photonic.program import Input
 from photonic.rhythm import RhythmState
@@ -30,6 +30,7 @@ class BeatFeatures:
         inputs: the student's inputs.
         buffers: name -> (1, tokens, channels) float32, written by :meth:`fill`.
         causal: leave the rhythm slots that need the next R peak at zero.
+        template: what beats are compared with.
 
     Raises:
         BundleError: the student has an input that streaming does not know.
@@ -41,6 +42,7 @@ class BeatFeatures:
         buffers: Mapping[str, NDArray[np.float32]],
         *,
         causal: bool = False,
+        template: Template = "mean",
     ) -> None:
         for value in inputs:
             shape = (value.tokens, value.channels)
@@ -56,12 +58,13 @@ class BeatFeatures:
         num_channels = 0 if self._beat is None else self._beat.shape[1]
         self._wanted = self._channels[:num_channels].T
         self._with_template = num_channels == 2 or self._rhythm is not None
+        self._template: Template = template
         self.needs_next_peak = self._rhythm is not None and not causal
         self.restart()
 
     def restart(self) -> None:
         """Forget every beat: what comes next is another record."""
-        self._template_state = TemplateState()
+        self._template_state = TemplateState(self._template)
         self._rhythm_state = RhythmState()
 
     def skip(self, r_peak: int) -> None:

@@ -79,6 +79,7 @@ def bundle_data(bundle: Bundle, data: Path | None, subset: str | None) -> Bundle
     given = {"data": data.absolute(), "labels": manifest.label_map, "seed": manifest.seed}
     given |= {"split": manifest.split["name"], "lead": manifest.preprocessing.get("lead", "MLII")}
     given["centre"] = manifest.preprocessing.get("centre", "r-peak")
+    given["template"] = manifest.preprocessing.get("template", "mean")
     if any(entry.name == "rhythm" for entry in manifest.inputs):
         given["student"] = "patch"  # the only one that takes rhythm tokens
         given["causal"] = manifest.preprocessing.get("causal", False)

@@ -198,11 +198,13 @@ def _classifier(bundle: Bundle, graph: str | None, source: Source) -> BeatClassi
             f"{bundle.path} has no quantised graph (its profile has no bits): use --graph float"
         )
     quantized = bundle.has_quantized if graph is None else graph == "quantized"
+    trained = bundle.manifest.preprocessing
     return BeatClassifier(
         bundle.model(quantized=quantized),
         bundle.program.inputs,
         bundle.decision,
-        causal=bool(bundle.manifest.preprocessing.get("causal", False)),
+        causal=bool(trained.get("causal", False)),
+        template=trained.get("template", "mean"),
         signal_range=source.signal_range,
     )
 

@@ -102,13 +102,14 @@ def test_a_flat_beat_gives_zeros(level):
     assert not beats.any()
 
 
+@pytest.mark.parametrize("template", ["mean", "huber"])
 @given(seed=st.integers(0, 2**16), num=st.integers(0, 150))
-def test_residuals_in_bulk_are_those_of_the_stream(seed, num):
+def test_residuals_in_bulk_are_those_of_the_stream(template, seed, num):
     beats, amplitude = some_beats(seed, num)
     if num > 5:
         beats[5], amplitude[5] = 0.0, 0.0  # a flat one
-    residual, ratio = template_residuals(beats, amplitude)
-    state = TemplateState()
+    residual, ratio = template_residuals(beats, amplitude, template)
+    state = TemplateState(template)
     for i in range(num):
         one_residual = np.empty(WINDOW, dtype=np.float32)
         one_ratio = state.push(beats[i], amplitude[i], out=one_residual)
@@ -133,6 +134,32 @@ def test_the_template_is_the_mean_of_64_beats_and_then_forgets():
     np.testing.assert_allclose(ratio[1:], sizes[1:] / running, rtol=1e-5)
     assert not residual[0].any()
     assert ratio[0] == 1.0
+
+
+def test_strange_beats_hardly_move_a_template_of_bounded_influence():
+    """Every third beat is upside down and three times as large; the usual one stays."""
+    beats = np.tile(some_beats(6, 1)[0], (300, 1))
+    amplitude = np.ones(300, np.float32)
+    beats[2::3], amplitude[2::3] = -beats[2::3], 3.0
+    usual = np.arange(100, 300) % 3 != 2
+    far = {
+        kind: np.abs(template_residuals(beats, amplitude, kind)[0][100:][usual]).max()
+        for kind in ("mean", "huber")
+    }
+    assert far["mean"] > 0.5
+    assert far["huber"] < 0.25
+    _, ratio = template_residuals(beats, amplitude, "huber")
+    np.testing.assert_allclose(ratio[100:][usual], 1.0, atol=0.2)
+
+
+def test_where_beats_are_alike_both_templates_are_the_mean():
+    beats, amplitude = some_beats(7, 1)
+    rng = np.random.default_rng(1)
+    beats = (beats + 0.02 * rng.uniform(-1, 1, (200, WINDOW))).astype(np.float32)
+    amplitude = np.repeat(amplitude, 200) * rng.uniform(0.95, 1.05, 200).astype(np.float32)
+    mean, huber = (template_residuals(beats, amplitude, kind) for kind in ("mean", "huber"))
+    for ours, theirs in zip(mean, huber, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_residuals_are_clipped():

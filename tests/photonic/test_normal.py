@@ -20,9 +20,7 @@ pytest.importorskip("numba")
     count=st.integers(LEAST, LEAST + 1300),
     sigma=st.floats(0.01, 10),
 )
-def test_torch_would_have_drawn_the_same(
-    seed: int, before: int, count: int, sigma: float
-) -> None:
+def test_torch_would_have_drawn_the_same(seed: int, before: int, count: int, sigma: float) -> None:
     ours, theirs = (torch.Generator().manual_seed(seed) for _ in range(2))
     for generator in (ours, theirs):
         torch.rand(before, generator=generator)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from photonic.beats import Template
 from photonic.errors import DataError
 from photonic.fiducial import Centre
 from training.data.cache import cached_record_beats
@@ -138,6 +139,7 @@ def load_beats(
     keep_paced: bool = False,
     residual: bool = False,
     centre: Centre = "r-peak",
+    template: Template = "mean",
     jitter: int = 0,
     cache: Path | None = None,
     on_record: Callable[[str], None] | None = None,
@@ -155,6 +157,7 @@ def load_beats(
         keep_paced: keep records with paced beats where the label map leaves them out.
         residual: also load the residuals (channel 2).
         centre: what windows and intervals are taken from.
+        template: what beats are compared with.
         jitter: move every R peak at random by up to so many samples; such beats are not cached.
         cache: folder of the cache, the user's if left out.
         on_record: called with the name of each record that is done.
@@ -188,7 +191,13 @@ def load_beats(
         channel = wanted.channel(name, header.leads)
         if jitter:
             part = read_record_beats(
-                directory, header, channel, annotator, centre=centre, jitter=jitter
+                directory,
+                header,
+                channel,
+                annotator,
+                centre=centre,
+                template=template,
+                jitter=jitter,
             )
             part = part if residual else replace(part, residual=None)
         else:
@@ -198,6 +207,7 @@ def load_beats(
                 channel,
                 annotator=annotator,
                 centre=centre,
+                template=template,
                 cache=cache,
                 residual=residual,
             )

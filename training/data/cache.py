@@ -28,7 +28,7 @@ import photonic.rhythm
 import training.data.labels
 import training.data.record_beats
 import training.data.records
-from photonic.beats import WINDOW
+from photonic.beats import WINDOW, Template
 from photonic.fiducial import Centre
 from photonic.files import atomic_write
 from training.data.record_beats import RecordBeats, read_record_beats
@@ -62,6 +62,7 @@ def cached_record_beats(
     *,
     annotator: str = "atr",
     centre: Centre = "r-peak",
+    template: Template = "mean",
     cache: Path | None = None,
     residual: bool = True,
 ) -> RecordBeats:
@@ -73,6 +74,7 @@ def cached_record_beats(
         channel: index of the lead.
         annotator: suffix of the annotation file.
         centre: what windows and intervals are taken from.
+        template: what beats are compared with.
         cache: folder of the cache; :func:`cache_directory` if left out. It may be deleted at any
             time, and where it cannot be written nothing is stored.
         residual: whether the residuals are wanted; they are half of the bytes.
@@ -80,18 +82,20 @@ def cached_record_beats(
     Raises:
         DataError: a file of the record is missing or damaged, or a symbol is unknown.
     """
-    key = _key(directory, header, channel, annotator, centre)
+    key = _key(directory, header, f"{channel} {annotator} {centre} {template}", annotator)
     path = (cache or cache_directory()) / f"{header.name}-{key}.npz"
     found = _load(path, residual)
     if found is None:
-        found = read_record_beats(directory, header, channel, annotator, centre=centre)
+        found = read_record_beats(
+            directory, header, channel, annotator, centre=centre, template=template
+        )
         with suppress(OSError), atomic_write(path) as temporary:
             np.savez(temporary, **_packed(found))  # type: ignore[arg-type]
     return found if residual else replace(found, residual=None)
 
 
-def _key(directory: Path, header: Header, channel: int, annotator: str, centre: Centre) -> str:
-    digest = hashlib.sha256(f"{header.name} {channel} {annotator} {centre}".encode())
+def _key(directory: Path, header: Header, options: str, annotator: str) -> str:
+    digest = hashlib.sha256(f"{header.name} {options}".encode())
     digest.update(_makers())
     for name in (f"{header.name}.hea", f"{header.name}.{annotator}", *header.signal_files):
         path = directory / name

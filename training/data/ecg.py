@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from photonic.beats import Template
 from photonic.errors import DataError
 from photonic.fiducial import Centre
 from training.data.beatset import BeatSet, load_beats
@@ -53,6 +54,11 @@ class EcgDataOptions(BaseModel):
     centre: Centre = Field(
         "r-peak",
         description="Cut windows around the marked R peak, or around the middle of its QRS.",
+    )
+    template: Template = Field(
+        "mean",
+        description="Compare beats with the mean of the record's beats so far, or with a mean in "
+        "which strange beats have bounded influence.",
     )
     jitter: int = Field(
         0,
@@ -113,6 +119,7 @@ def load_ecg(
         keep_paced=options.keep_paced,
         residual=residual,
         centre=options.centre,
+        template=options.template,
         jitter=options.jitter,
         cache=cache,
         on_record=on_record,
@@ -164,6 +171,7 @@ def load_records(
         keep_paced=options.keep_paced,
         residual=residual,
         centre=options.centre,
+        template=options.template,
         jitter=options.jitter,
         cache=cache,
         on_record=on_record,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photonic.beats import normalise, template_residuals, window
+from photonic.beats import Template, normalise, template_residuals, window
 from photonic.fiducial import Centre, qrs_centres
 from photonic.rhythm import rhythm_tokens
 from training.data.labels import in_flutter, is_beat
@@ -49,6 +49,7 @@ def read_record_beats(
     annotator: str = "atr",
     *,
     centre: Centre = "r-peak",
+    template: Template = "mean",
     jitter: int = 0,
 ) -> RecordBeats:
     """Read one lead of a record and cut its beats.
@@ -62,6 +63,7 @@ def read_record_beats(
         channel: index of the lead.
         annotator: suffix of the annotation file.
         centre: what windows and intervals are taken from.
+        template: what beats are compared with.
         jitter: windows and intervals are those of R peaks up to so many samples away, drawn anew
             for each beat from the record's name, before they are centred; ``sample`` stays the
             annotated one.
@@ -83,7 +85,7 @@ def read_record_beats(
     windows = window(signal, found)
     kept = windows.kept
     beats, amplitude = normalise(windows.values)
-    residual, ratio = template_residuals(beats, amplitude)
+    residual, ratio = template_residuals(beats, amplitude, template)
     amplitude_ratio = np.ones(len(r_peaks), dtype=np.float32)
     amplitude_ratio[kept] = ratio
     return RecordBeats(

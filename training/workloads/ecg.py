@@ -123,6 +123,7 @@ _PATCH_RECIPE: dict[str, Any] = {
     "detect_collapse": False,  # ten epochs of one cycle leave no room for a cool-down
     "recall_rescue_limit": 0,
     "centre": "qrs",
+    "template": "huber",
     "threshold_rule": "min_miss_fpr",
     "threshold_spread": 3.0,
     # Out-of-fold (3 seeds): miss + FPR .197 ± .004 on `seed-patient`, macro-F1 .548 on `ds1-ds2`;
@@ -204,8 +205,9 @@ def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
     if student.student == "patch":
         assert beats.residual is not None
         preprocessing += (
-            "; channel 2: the beat minus the running mean of the record's beats, in units of their "
-            "running amplitude (photonic.beats.TemplateState); rhythm tokens of "
+            f"; channel 2: the beat minus the running {config.source.template} of the record's "
+            "beats, in units of their running amplitude (photonic.beats.TemplateState); rhythm "
+            "tokens of "
             "photonic.rhythm.RhythmState"
         )
         inputs = {
@@ -229,6 +231,7 @@ def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
             "preprocessing": preprocessing,
             "lead": config.source.lead,
             "centre": config.source.centre,
+            "template": config.source.template,
             "causal": student.student == "segment" or student.causal,
         },
         baseline_features=baselines,

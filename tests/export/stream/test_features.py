@@ -24,11 +24,11 @@ def records(tmp_path_factory):
 
 
 @pytest.mark.parametrize("centre", ["r-peak", "qrs"])
-@pytest.mark.parametrize("causal", [False, True])
-def test_streamed_inputs_are_those_of_training(records, causal, centre):
+@pytest.mark.parametrize(("causal", "template"), [(False, "mean"), (True, "mean"), (True, "huber")])
+def test_streamed_inputs_are_those_of_training(records, causal, centre, template):
     spec = workload("ecg")
     given = {"data": records, "student": "patch", "causal": causal, "centre": centre}
-    given |= {"labels": "aami-binary", "split": "by-record"}
+    given |= {"template": template, "labels": "aami-binary", "split": "by-record"}
     data = spec.load(spec.resolve(given), lambda source: None)
     for name in np.unique(data.record):
         header = read_header(records, str(name))
@@ -36,7 +36,7 @@ def test_streamed_inputs_are_those_of_training(records, causal, centre):
         annotations = read_annotations(records, header, "atr")
         peaks = annotations.samples[np.isin(annotations.symbols, sorted(BEAT_SYMBOLS))]
         buffers = {i.name: np.zeros((1, i.tokens, i.channels), np.float32) for i in INPUTS}
-        features = BeatFeatures(INPUTS, buffers, causal=causal)
+        features = BeatFeatures(INPUTS, buffers, causal=causal, template=template)
         chosen = data.record == name
         trained = dict(zip(data.sample[chosen], np.flatnonzero(chosen), strict=True))
         centres = qrs_centres(signal, peaks) if centre == "qrs" else peaks
