@@ -55,6 +55,9 @@ _PLAIN = {"weight_noise": 0.0, "activation_noise": 0.0,
 _DS2 = {**_PATCH, "labels": "aami-4", "split": "ds1-ds2"}
 PROTOCOLS = {
     "patient-binary": Protocol(options=_BINARY, extra=(JITTER, COMPANION), on_chips=True),
+    "patient-binary-mean": Protocol(
+        options={**_BINARY, "template": "mean"}, extra=(JITTER, COMPANION), on_chips=True
+    ),
     "patient-binary-plain": Protocol(options={**_BINARY, **_PLAIN}, extra=(JITTER,), on_chips=True),
     "ds1-ds2": Protocol(options=_DS2, extra=(COMPANION,)),
     "patient-aami4": Protocol(options={**_BINARY, "labels": "aami-4"}),
