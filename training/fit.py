@@ -9,7 +9,7 @@ whole state can be written down and read back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from time import perf_counter
 from typing import Any
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from photonic.decision import Decision
-from photonic.errors import DataError
 from photonic.students import Student
 from training.advice import EpochFigures, advise_after_epoch, advise_before_training
+from training.epochs import Phase, check_finite, learned_record, plan_epoch
 from training.judge import (
     Scored,
     judge,
@@ -30,10 +30,10 @@ from training.judge import (
     scores_to_dict,
     teacher_figures,
 )
-from training.loop import Drawing, EpochPlan, EpochStats, Learner
+from training.loop import EpochPlan, EpochStats, Learner
 from training.optim import Plateau
-from training.policy import PolicyActions, PolicyState, actions_for, start
-from training.policy_kd import KdState, judge_teacher, kd_actions_for, start_kd, step_kd
+from training.policy import PolicyState, actions_for, start
+from training.policy_kd import KdState, judge_teacher, start_kd, step_kd
 from training.problem import (
     BATCHES,
     NOISE,
@@ -44,22 +44,8 @@ from training.problem import (
     seeded,
     stream_seed,
 )
-from training.rebalancing import loss_weights, plan_rebalancing, sampling_multipliers
+from training.rebalancing import plan_rebalancing
 from training.samplers import record_weights
-
-TRAIN_PROBE = 8192
-"""About how many training samples are scored after an epoch, for the curves."""
-
-
-class Diverged(DataError):
-    """Weights that are no numbers any more; ``record`` is what the log says about it."""
-
-    def __init__(self, message: str, record: Mapping[str, Any]) -> None:
-        super().__init__(message)
-        self.record = record
-
-    def __reduce__(self) -> tuple[type[Diverged], tuple[str, Mapping[str, Any]]]:
-        return type(self), (str(self), self.record)
 
 
 class Fit:
@@ -93,6 +79,11 @@ class Fit:
     def stage(self) -> Stage:
         """The stage that the next epoch belongs to."""
         return self.problem.stages[self.number]
+
+    @property
+    def phase(self) -> Phase:
+        """Whether the next epoch takes part in choosing."""
+        return "refit" if self.refitting else "choose"
 
     @property
     def student(self) -> Student:
@@ -137,7 +128,7 @@ class Fit:
         """
         plan = self._next_plan()
         for learner, each in zip(self.learners, stats, strict=True):
-            self._check(learner, plan, each)
+            check_finite(learner, plan, each, stage=self.stage, phase=self.phase)
         finished = self._replayed_epoch if self.refitting else self._chosen_epoch
         record = finished(plan, stats)
         return {**record, "seconds": perf_counter() - begun}
@@ -145,7 +136,8 @@ class Fit:
     def _next_plan(self) -> EpochPlan:
         if self.refitting:
             return self.chosen[self.number].plans[self.progress.epoch]
-        return self._plan(actions_for(self.progress.policy, self.problem.imbalance))
+        actions = actions_for(self.progress.policy, self.problem.imbalance)
+        return plan_epoch(self.problem, self.rebalancing, self.stage, self.progress, actions)
 
     def _chosen_epoch(self, plan: EpochPlan, stats: list[EpochStats]) -> dict[str, Any]:
         progress, optim, options = self.progress, self.problem.optim, self.problem.imbalance
@@ -165,7 +157,7 @@ class Fit:
             progress = replace(progress, kd=kd)
             messages += actions.messages
         record = {
-            **self._trained(plan, stats, verdict.decision, unseen),
+            **self._learned(plan, stats, verdict.decision, unseen),
             "val": scores_to_dict(verdict.decision, seen),
             **policy_to_log(verdict),
             "selection_score": score,
@@ -216,29 +208,9 @@ class Fit:
         self.advised |= {advice.code for advice in found}
         return [f"advice: {advice.message}" for advice in found]
 
-    def _check(self, learner: Learner, plan: EpochPlan, stats: EpochStats) -> None:
-        broken = learner.parameters.not_finite()
-        if broken is None and np.isfinite(stats.loss):
-            return
-        stage, where = self.stage.name, broken or "the loss"
-        message = (
-            f"training diverged in epoch {plan.epoch} of stage {stage}: {where} is not finite any "
-            "more; lower the learning rate or clip the gradient"
-        )
-        record = {
-            "event": "diverged",
-            "phase": "refit" if self.refitting else "choose",
-            "stage": stage,
-            "epoch": plan.epoch,
-            "train_loss": stats.loss if np.isfinite(stats.loss) else str(stats.loss),
-            "module": broken,
-            "message": message,
-        }
-        raise Diverged(message, record)
-
     def _replayed_epoch(self, plan: EpochPlan, stats: list[EpochStats]) -> dict[str, Any]:
         plans, number = self.chosen[self.number].plans, self.progress.epoch
-        record = self._trained(plan, stats, self.decision, self._unseen())
+        record = self._learned(plan, stats, self.decision, self._unseen())
         self.progress = replace(self.progress, epoch=number + 1)
         if any(later.begins_after == number for later in plans[number + 1 :]):
             self.good = [self.learners[0].weights()]
@@ -248,33 +220,19 @@ class Fit:
             self._next_stage()
         return record
 
-    def _trained(
-        self,
-        plan: EpochPlan,
-        stats: list[EpochStats],
-        decision: Decision,
-        unseen: Scored | None,
+    def _learned(
+        self, plan: EpochPlan, stats: list[EpochStats], decision: Decision, unseen: Scored | None
     ) -> dict[str, Any]:
-        """What the log says about the training side of an epoch, and the trace on test records."""
-        learner = self.learners[0]
-        probe = learner.index[:: max(1, len(learner.index) // TRAIN_PROBE)].cpu().numpy()
-        record: dict[str, Any] = {
-            "event": "epoch",
-            "phase": "refit" if self.refitting else "choose",
-            "stage": self.stage.name,
-            **asdict(plan),
-            "train_loss": float(np.mean([s.loss for s in stats])),
-            "loss_terms": _means([s.loss_terms for s in stats]),
-            "grad_norms": dict(stats[0].grad_norms),
-            "train": scores_to_dict(decision, (learner.predict(probe), self.label[probe])),
-        }
-        if learner.disturbance is not None:
-            record["noise_strength"] = learner.disturbance.noise.strength
-        if stats[0].adc_overflow is not None:
-            record["adc_overflow"] = stats[0].adc_overflow
-        if unseen is not None:
-            record["generalisation"] = scores_to_dict(decision, unseen)
-        return record
+        return learned_record(
+            self.learners[0],
+            self.label,
+            plan,
+            stats,
+            decision,
+            unseen,
+            stage=self.stage,
+            phase=self.phase,
+        )
 
     def _stops(self) -> bool:
         progress, patience = self.progress, self.problem.imbalance.selection.early_stop_patience
@@ -370,32 +328,6 @@ class Fit:
         state, actions = start_kd(judge_teacher(teaching.figures, student, distill), distill)
         return state, actions.messages
 
-    def _plan(self, actions: PolicyActions) -> EpochPlan:
-        options, stage = self.problem.imbalance, self.stage
-        kind = self.rebalancing.sampler_kind if actions.sampler_on else "off"
-        drawing: Drawing = "weighted"
-        if kind in ("off", "shuffle") and not options.sampler.record_balance:
-            drawing = "shuffle"
-        elif kind == "balanced_batches":
-            drawing = "balanced"
-        alpha, beta, gamma = 1.0, 0.0, 0.0
-        if self.progress.kd is not None:
-            kd = kd_actions_for(self.progress.kd, options.distill, policy_paused=actions.kd_paused)
-            alpha, beta, gamma = kd.alpha, kd.beta, kd.gamma
-        return EpochPlan(
-            alpha=alpha,
-            beta=beta,
-            gamma=gamma,
-            epoch=self.progress.epoch,
-            num_epochs=stage.max_epochs,
-            schedule=stage.schedule,
-            lr=self.progress.plateau.lr if stage.schedule == "plateau" else stage.lr,
-            class_weights=tuple(loss_weights(self.rebalancing, actions, options).tolist()),
-            multipliers=tuple(sampling_multipliers(self.rebalancing, actions, options).tolist()),
-            drawing=drawing,
-            begins_after=self.progress.good_epoch if self.progress.restores else None,
-        )
-
     def _unseen(self) -> Scored | None:
         """Logits (mean over the learners) and labels of the test samples, for the trace."""
         test = self.problem.split.test
@@ -457,8 +389,3 @@ class Fit:
             )
         if "pooled" in tensors:
             self.pooled = tensors["pooled"].numpy()
-
-
-def _means(terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each term over the learners; nothing where the loss has no named terms."""
-    return {name: float(np.mean([one[name] for one in terms])) for name in terms[0]}

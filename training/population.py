@@ -27,7 +27,8 @@ from photonic.files import atomic_directory
 from photonic.sweep.workers import process_pool
 from photonic.threads import inherited_threads, torch_threads
 from training.config import RunConfig, read_config, with_values
-from training.fit import Diverged, Fit
+from training.epochs import Diverged
+from training.fit import Fit
 from training.loop import EpochStats
 from training.mirror import check_logger
 from training.problem import Problem

@@ -17,7 +17,8 @@ from torch import Tensor
 from photonic.errors import ConfigError, RunError
 from photonic.files import atomic_directory, atomic_write
 from training.config import RunConfig, read_config, to_toml
-from training.fit import Diverged, Fit
+from training.epochs import Diverged
+from training.fit import Fit
 from training.inspector import inspect_run, write_report
 from training.mirror import check_logger, open_mirror
 from training.outcome import finish, start_record

@@ -27,7 +27,8 @@ from sqlalchemy.exc import (
 from photonic.errors import ConfigError
 from photonic.files import atomic_write_text
 from training.config import RunConfig, flat_values, to_toml
-from training.fit import Diverged, Fit
+from training.epochs import Diverged
+from training.fit import Fit
 from training.setup import build_problem
 from training.space import Space, check_space
 from training.workloads import Dataset, task_of, workload

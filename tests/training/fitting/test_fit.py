@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.fit import Diverged, Fit
+from training.epochs import Diverged
+from training.fit import Fit
 from training.loop import predict
 from training.presets import resolve
 

@@ -100,18 +100,12 @@ def test_augmentation_changes_training_and_nothing_else(options, data):
 def test_record_balance_decides_what_is_drawn(options, data):
     config = ECG.resolve({**options, "record_balance": 1.0, "steps_per_epoch": 200})
     fit = Fit(build_problem("ecg", config, data))
-    learner = fit.learners[0]
-    drawn = learner.draw(fit._plan(fit_actions(fit))).flatten().numpy()
+    learner, plan = fit.work()[0]
+    drawn = learner.draw(plan).flatten().numpy()
     for label in (0, 1):
         chosen = drawn[data.label[drawn] == label]
         _, counts = np.unique(data.record[chosen], return_counts=True)
         assert counts.max() / counts.min() < 1.15
-
-
-def fit_actions(fit: Fit):
-    from training.policy import actions_for
-
-    return actions_for(fit.progress.policy, fit.problem.imbalance)
 
 
 def test_the_recipe_is_the_students_and_a_preset_that_is_asked_for_beats_it():

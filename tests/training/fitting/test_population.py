@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from photonic.cli.main import run
 from photonic.errors import ConfigError
-from training.fit import Diverged
+from training.epochs import Diverged
 from training.inspector.rundir import find_group
 from training.population import resume_population, summarise, train_population
 from training.run import load_run
