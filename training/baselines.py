@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from photonic.decision import Decision
+from photonic.threads import one_blas_thread
 from training.data.splits import Split
 from training.evaluate import choose_decision
 from training.options import ImbalanceOptions
@@ -103,7 +104,8 @@ def _fit(
     def fitted(train: np.ndarray) -> Pipeline:
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
         chosen = _thinned(train, data.label, seed)
-        return model.fit(features[chosen], data.label[chosen])
+        with one_blas_thread():
+            return model.fit(features[chosen], data.label[chosen])
 
     parts = _selection_parts(split)
     scores = [_probs(fitted(train), features[val], size) for train, val in parts]

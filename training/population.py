@@ -236,11 +236,14 @@ def _prepare(
     found: list[tuple[RunConfig, Dataset, Fit]] = []
     first: tuple[Dataset, Problem] | None = None
     for config in configs:
-        data = workload(name).load(config, callbacks.on_source)
-        if first is not None:
-            data = replace(data, inputs=first[0].inputs, label=first[0].label)
-        else:
+        if first is None:
+            data = workload(name).load(config, callbacks.on_source)
             callbacks.on_data(data)
+        elif first[0].reseeded is not None:
+            data = first[0].reseeded(config.seed)
+        else:
+            data = workload(name).load(config, callbacks.on_source)
+            data = replace(data, inputs=first[0].inputs, label=first[0].label)
         problem = build_problem(name, config, data, callbacks.on_step)
         if first is None:
             first = data, problem

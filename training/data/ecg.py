@@ -16,7 +16,7 @@ from photonic.fiducial import Centre
 from training.data.beatset import BeatSet, load_beats
 from training.data.labels import label_map
 from training.data.records import LeadChoice, list_records
-from training.data.splits import EXTERNAL, MITDB_PLANS, Split, plan_split
+from training.data.splits import EXTERNAL, MITDB_PLANS, Split, SplitPlan, plan_split
 
 
 class EcgDataOptions(BaseModel):
@@ -70,10 +70,11 @@ class EcgDataOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcgData:
-    """Beats and who they are for."""
+    """Beats and who they are for; the plan, where there is one, divides them by another seed."""
 
     beats: BeatSet
     split: Split
+    plan: SplitPlan | None = None
 
 
 def load_ecg(
@@ -124,7 +125,7 @@ def load_ecg(
         cache=cache,
         on_record=on_record,
     )
-    return EcgData(beats=beats, split=plan.resolve(beats, seed))
+    return EcgData(beats=beats, split=plan.resolve(beats, seed), plan=plan)
 
 
 def load_records(

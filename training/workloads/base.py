@@ -31,6 +31,8 @@ class Dataset:
         contract: what an input is, for whoever feeds the exported model.
         baseline_features: features ``(n, k)`` by the name of the baseline that sees only them.
         facts: what the start of the log says about the data.
+        reseeded: the same samples as a run of another seed divides them; None where only loading
+            them again tells.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -43,6 +45,7 @@ class Dataset:
     contract: Mapping[str, Any]
     baseline_features: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    reseeded: Callable[[int], Dataset] | None = None
 
     def subset(self, name: str) -> np.ndarray:
         """Indices of ``train``, ``val``, ``test`` or ``all``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +22,10 @@ from photonic.students import (
 )
 from training.augment import AugmentOptions, BeatAugmenter, read_noise
 from training.config import RunConfig, Section
+from training.data.beatset import BeatSet
 from training.data.ecg import EcgData, EcgDataOptions, load_ecg, load_records
 from training.data.labels import label_map
+from training.data.splits import Split
 from training.loop import BatchTransform
 from training.workloads.base import Dataset, Workload
 
@@ -156,7 +159,16 @@ def _load(config: EcgConfig, on_record: Callable[[str], None]) -> Dataset:
         residual=config.architecture.student == "patch",
         on_record=on_record,
     )
-    return _dataset(config, data)
+    dataset = _dataset(config, data)
+    # A view of the inputs: the beats are not held twice.
+    beats = replace(data.beats, beats=dataset.inputs["beat"][:, :, 0], residual=None)
+
+    def reseeded(seed: int) -> Dataset:
+        assert data.plan is not None
+        split = data.plan.resolve(beats, seed)
+        return replace(dataset, split=split, facts={**dataset.facts, **_range(beats, split)})
+
+    return replace(dataset, reseeded=reseeded)
 
 
 def load_external(
@@ -188,8 +200,6 @@ def _options(config: EcgConfig) -> EcgDataOptions:
 
 def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
     beats, split = data.beats, data.split
-    # Without training beats the range is that of the beats that are scored.
-    seen = beats.beats[split.train if len(split.train) else split.test]
     causal = causal_tokens(beats.rhythm)
     names = list(beats.record_names)
     student = config.architecture
@@ -241,10 +251,15 @@ def _dataset(config: EcgConfig, data: EcgData) -> Dataset:
             "companion_leads": {s.name: s.lead for s in beats.records if s.companion},
             "num_gaps": {s.name: s.num_gaps for s in beats.records if s.num_gaps},
             "excluded_records": list(beats.excluded),
-            "input_min": float(seen.min()),
-            "input_max": float(seen.max()),
+            **_range(beats, split),
         },
     )
+
+
+def _range(beats: BeatSet, split: Split) -> dict[str, float]:
+    """Of the beats that are learned from; where there are none, of those that are scored."""
+    seen = beats.beats[split.train if len(split.train) else split.test]
+    return {"input_min": float(seen.min()), "input_max": float(seen.max())}
 
 
 def _build(config: EcgConfig, num_classes: int, generator: torch.Generator) -> Student:
