@@ -49,6 +49,7 @@ def test_the_torch_free_part_loads_no_torch():
     assert not loaded_by(code) & HEAVY
 
 
+@pytest.mark.slow
 def test_the_core_loads_torch_and_nothing_peripheral():
     loaded = loaded_by("\n".join(f"import photonic.{module}" for module in TORCH_CORE))
     assert "torch" in loaded

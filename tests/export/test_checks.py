@@ -360,6 +360,7 @@ def test_bits_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile)
         check_score(*given, np.zeros_like(label), keep=0.9)
 
 
+@pytest.mark.slow
 def test_settings_that_cost_the_score_are_refused(tmp_path, right_run, bits_profile):
     common = bits_profile(12).model_dump() | {"kind": "mzi", "name": "mesh"}
     for bits, refused in ((3, True), (14, False)):

@@ -23,6 +23,7 @@ from photonic.profile import load_profile, parse_profile, shipped_profiles
 from photonic.program import Program
 
 # Cores of 64 rows and more: blocks of ten thousand numbers, as text and as JSON.
+SLOW = pytest.mark.slow
 LARGE_CORES = ("lightmatter_2025", "pace_2025")
 
 Change = Callable[[dict[str, bytes]], None]
@@ -136,7 +137,14 @@ def patch_runs(make_run, patch_program, tmp_path_factory) -> dict[int, Run]:
     return {n: read_run(make_run(folder / str(n), patch_program(num_classes=n))) for n in (2, 4)}
 
 
-@pytest.mark.parametrize("profile", [p for p in shipped_profiles() if p not in LARGE_CORES])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        p if p in ("ideal", "lab_ecg_5bit", "component_mzi") else pytest.param(p, marks=SLOW)
+        for p in shipped_profiles()
+        if p not in LARGE_CORES
+    ],
+)
 def test_patch_student_passes_on_every_shipped_profile(patch_runs, tmp_path, profile):
     check_passed(verify(make_bundle(patch_runs[2], load_profile(profile), tmp_path)), profile)
 
@@ -161,7 +169,9 @@ def check_passed(parity: Parity, profile: str) -> None:
     assert (parity.decision_mismatches, parity.first_departing_layer) == (0, None)
 
 
-@pytest.mark.parametrize("bits", range(2, 13))
+@pytest.mark.parametrize(
+    "bits", [b if b in (2, 5, 8, 12) else pytest.param(b, marks=SLOW) for b in range(2, 13)]
+)
 def test_tiled_program_passes_at_every_width(make_run, tiled_program, bits_profile, tmp_path, bits):
     run = read_run(make_run(tmp_path / "run", tiled_program()))
     parity = verify(make_bundle(run, bits_profile(bits), tmp_path))
@@ -448,7 +458,9 @@ def test_missing_hash_and_missing_file_are_named(bundle):
 @pytest.mark.parametrize(
     "name", ["program.json", "layers/index.json", "model.onnx", "reference.npz", "profile.json"]
 )
-@pytest.mark.parametrize("content", [b"", b"garbage", b"{}", b"[1]"])
+@pytest.mark.parametrize(
+    "content", [b"garbage", b"{}", pytest.param(b"", marks=SLOW), pytest.param(b"[1]", marks=SLOW)]
+)
 def test_garbage_in_a_file_is_a_fault_and_no_crash(bundle, name, content):
     parity = verify(changed(bundle, lambda files: files.update({name: content}), rehash=True))
     assert parity.verdict == "fail"

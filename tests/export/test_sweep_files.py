@@ -101,7 +101,11 @@ def test_the_summary_is_json(tmp_path):
     [
         ([point()], ["yield_curve.png"]),
         ([point(i, sigma=0.1 * i) for i in range(3)], ["yield_curve.png", "sweep.png"]),
-        ([point(i, profile=name) for i, name in enumerate("abc")], ["yield_curve.png"]),
+        pytest.param(
+            [point(i, profile=name) for i, name in enumerate("abc")],
+            ["yield_curve.png"],
+            marks=pytest.mark.slow,
+        ),
         (grid(), ["yield_curve.png", "heatmap.png"]),
     ],
 )

@@ -63,6 +63,7 @@ def test_any_executor_with_or_without_a_folder(sweep_model, alone, tmp_path):
     assert not list(tmp_path.glob("job-*"))
 
 
+@pytest.mark.slow
 def test_seeds_profiles_noise_and_chips_on_a_cluster_of_four(sweep_model, alone, thread_cluster):
     with dask_client(thread_cluster) as client:
         executor, share, num_workers = cluster_executor(client)

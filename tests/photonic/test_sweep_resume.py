@@ -113,7 +113,10 @@ def test_another_seed_model_or_metric_does_not_take_the_parts_of_this_one(sweep_
         assert found[:2] == [0, 0]
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "shape", "objects"])
+@pytest.mark.parametrize(
+    "damage",
+    ["cut", "objects", *(pytest.param(d, marks=pytest.mark.slow) for d in ("text", "shape"))],
+)
 def test_a_damaged_part_is_counted_again(sweep_model, whole, tmp_path, damage):
     run(sweep_model, tmp_path, Limited(UNLIMITED, KeyboardInterrupt()))
     for path in tmp_path.rglob("*.npy"):

@@ -29,7 +29,7 @@ def samples(peaks):
     return np.array([peak.sample for peak in peaks])
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 360])
+@pytest.mark.parametrize("chunk", [pytest.param(1, marks=pytest.mark.slow), 7, 360])
 def test_chunks_change_nothing(ecg, chunk):
     signal = ecg[0].copy()
     signal[4000:4100] = np.nan

@@ -24,13 +24,12 @@ def check_reseeding(given):
     return first, again
 
 
-@pytest.mark.parametrize("student", ["segment", "patch"])
-def test_records_are_divided_alike_whatever_the_seed(tmp_path, student):
-    write_records(tmp_path / "records", num_records=4, minutes=0.75, seed=4)
+def test_records_are_divided_alike_whatever_the_seed(tmp_path):
+    write_records(tmp_path / "records", num_records=3, minutes=0.5, seed=4)
     first, again = check_reseeding(
         {
             "data": tmp_path / "records",
-            "student": student,
+            "student": "patch",
             "labels": "aami-binary",
             "split": "by-record",
         }

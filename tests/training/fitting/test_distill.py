@@ -204,6 +204,7 @@ def test_a_distilled_run_is_reproduced_from_its_teacher_file(kd_run, kd_options,
     assert resume(again.path).meta["sha256"] == again.meta["sha256"]
 
 
+@pytest.mark.slow
 def test_a_weak_teacher_teaches_nothing_and_the_log_says_why(kd_options, tmp_path):
     given = {**kd_options, "teacher_min_f1": 1.0, "kd_teacher_gen_margin": 0.0}
     run = train("ecg", workload("ecg").resolve(given), tmp_path / "weak")
