@@ -160,12 +160,13 @@ def _load(config: EcgConfig, on_record: Callable[[str], None]) -> Dataset:
         on_record=on_record,
     )
     dataset = _dataset(config, data)
+    plan = data.plan
     # A view of the inputs: the beats are not held twice.
     beats = replace(data.beats, beats=dataset.inputs["beat"][:, :, 0], residual=None)
 
     def reseeded(seed: int) -> Dataset:
-        assert data.plan is not None
-        split = data.plan.resolve(beats, seed)
+        assert plan is not None
+        split = plan.resolve(beats, seed)
         return replace(dataset, split=split, facts={**dataset.facts, **_range(beats, split)})
 
     return replace(dataset, reseeded=reseeded)
