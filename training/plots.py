@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from photonic.decision import Decision, softmax
@@ -89,6 +90,7 @@ def curves(log: Sequence[Mapping[str, Any]]) -> Figure:
                 )
         _phases(axes, epochs)
         _style(axes, title=title, x="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if key in ("miss", "fpr"):
             axes.set_ylim(bottom=0.0)
     _legend_above(figure)
