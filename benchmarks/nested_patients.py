@@ -23,6 +23,7 @@ import click
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from photonic.beats import Template
 from photonic.cli.main import error_message
 from photonic.errors import PhotonicError
 from photonic.fiducial import Centre
@@ -175,16 +176,27 @@ def print_rules(divisions: list[dict[str, dict[str, float]]]) -> None:
 @click.option("--split", type=click.Choice(["seed-patient", "ds1-ds2"]), default="seed-patient",
               show_default=True, help="Whose training records.")  # fmt: skip
 @click.option("--centre", type=click.Choice(get_args(Centre)), default="qrs", show_default=True)
+@click.option(
+    "--template", type=click.Choice(get_args(Template)), default="huber", show_default=True
+)
 @click.option("--partitions", type=click.IntRange(min=1), default=2, show_default=True,
               help="Divisions of the patients.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="JSON file of what was found; goes on from it.")  # fmt: skip
-def main(data: Path, labels: str, split: str, centre: Centre, partitions: int, out: Path) -> None:
+def main(
+    data: Path,
+    labels: str,
+    split: str,
+    centre: Centre,
+    template: Template,
+    partitions: int,
+    out: Path,
+) -> None:
     """Train on some patients, judge on others, many times; print the rules side by side."""
-    asked = {"labels": labels, "split": split, "centre": centre}
+    asked = {"labels": labels, "split": split, "centre": centre, "template": template}
     try:
         found = json.loads(out.read_text()) if out.is_file() else {**asked, "divisions": []}
-        if {name: found[name] for name in asked} != asked:
+        if {name: found.get(name) for name in asked} != asked:
             raise PhotonicError(f"{out} holds other options; name another file")
         spec = workload("ecg")
         config = spec.resolve({"data": data, "student": "patch", "seed": 0, **asked})
