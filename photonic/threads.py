@@ -48,8 +48,8 @@ def torch_threads(num_threads: int) -> Iterator[None]:
 def one_blas_thread() -> Iterator[None]:
     """Let NumPy's linear algebra use one thread inside the block.
 
-    On matrices of a few columns its threads mostly wait for each other: a logistic regression of
-    five features takes ten times as long on two.
+    On matrices of a few columns its threads mostly wait for each other: the logistic regressions
+    of the baselines take several times as long on two.
     """
     from threadpoolctl import threadpool_limits
 
