@@ -109,11 +109,12 @@ def of_runs(found: Sequence[Result]) -> str:
             for subset in ("val", "test")
         ]
         torch = meta["versions"]["torch"].partition("+")[0]
+        on = f"{torch}, {result.run.config.optim.device}"
         label = f"{result.group.name} {result.seed}"
-        rows.append([label, result.phases, str(meta["epoch"]), *figures, torch])
+        rows.append([label, result.phases, str(meta["epoch"]), *figures, on])
     head = ["run", "states of the policy, and after which epoch", "kept epoch"]
     names = "F1 / miss / FPR / AUROC"
-    return table([*head, f"val: {names}", f"test: {names}", "torch"], rows)
+    return table([*head, f"val: {names}", f"test: {names}", "torch, device"], rows)
 
 
 def of_guard(found: Sequence[Result]) -> str:

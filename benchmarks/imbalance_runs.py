@@ -3,7 +3,8 @@
 Run from the repository root: ``python benchmarks/imbalance_runs.py --data ../shared/data/mitdb
 --out runs/imbalance``. Every run is one ``photonic train ecg`` with the options of :data:`GROUPS`;
 finished runs are kept and interrupted ones continued, so that the work can be cut into pieces
-(``--minutes``, ``--only``); ``imbalance_page.py`` makes the page of what is there.
+(``--minutes``, ``--only``, ``--seeds``); ``imbalance_page.py`` makes the page of what is there.
+A teacher takes most of an hour on a CPU: with a GPU, ``--only distilled --device cuda``.
 """
 
 from __future__ import annotations
@@ -96,10 +97,10 @@ GROUPS = (
 )
 
 
-def runs(only: list[str]) -> Iterator[tuple[Group, int]]:
-    """Group and seed of every run, first seeds first."""
+def runs(only: list[str], seeds: list[int]) -> Iterator[tuple[Group, int]]:
+    """Group and seed of every run, first seeds first; an empty list means all."""
     chosen = [group for group in GROUPS if not only or group.name in only]
-    for seed in range(max(group.num_seeds for group in chosen)):
+    for seed in seeds or range(max(group.num_seeds for group in chosen)):
         yield from ((group, seed) for group in chosen if seed < group.num_seeds)
 
 
@@ -113,6 +114,7 @@ def complete(group: Group, seed: int, args: argparse.Namespace) -> None:
         run = resume(out)
     else:
         options = {**TASK, **group.options, "data": args.data, "seed": seed}
+        options["device"] = args.device
         if group.name == "distilled" and args.teachers is not None:
             options["teacher_checkpoint"] = str(args.teachers / f"teacher-{seed}.safetensors")
         run = train("ecg", workload("ecg").resolve(options), out)
@@ -125,11 +127,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--teachers", type=Path, help="teacher-SEED.safetensors of each seed")
     parser.add_argument("--only", nargs="*", default=[], choices=[g.name for g in GROUPS])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[], help="these seeds alone")
+    parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:N")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after these")
     args = parser.parse_args()
     begun = time.monotonic()
     with torch_threads(1):
-        for group, seed in runs(args.only):
+        for group, seed in runs(args.only, args.seeds):
             if time.monotonic() - begun < 60 * args.minutes:
                 complete(group, seed, args)
 
