@@ -165,12 +165,10 @@ class BeatAugmenter:
         if most := o.augment_shift_samples:
             drawn.shift = torch.randint(-most, most + 1, (batch,), generator=generator)
         if o.augment_wander:
-            rate_hz, phase, size = (
-                uniform(*WANDER_HZ),
-                uniform(0.0, 1.0),
-                uniform(0.0, o.augment_wander),
-            )
-            drawn.wander = torch.cat([rate_hz, phase, size], dim=1)
+            rate, phase, size = torch.rand(3, batch, 1, generator=generator).to(like)
+            low, high = WANDER_HZ
+            rate_hz = rate * (high - low) + low
+            drawn.wander = torch.cat([rate_hz, phase, size * o.augment_wander], dim=1)
         if self.noise is not None:
             last = len(self.noise) - samples
             drawn.starts = torch.randint(last + 1, (batch, 1), generator=generator)

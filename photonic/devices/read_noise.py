@@ -11,7 +11,7 @@ from torch import Tensor
 
 from photonic.chips import read_noise_seeds
 from photonic.errors import ConfigError
-from photonic.kernels.normal import fill_normal
+from photonic.kernels.normal import fill_normal, fill_normals
 
 
 class ReadNoise(Protocol):
@@ -81,6 +81,11 @@ class TrainingNoise:
     def fill(self, noise: Tensor, sigma: float) -> Tensor:
         """:meth:`normal` in place."""
         return fill_normal(noise, sigma * self.strength, self.generator)
+
+    def fill_parts(self, row: Tensor, sizes: Sequence[int], sigmas: Sequence[float]) -> None:
+        """:meth:`fill` of one part of a vector after the other."""
+        strengths = [sigma * self.strength for sigma in sigmas]
+        fill_normals(row, sizes, strengths, self.generator)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next numbers depend on."""

@@ -69,11 +69,11 @@ def store(typing, array, first, values):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def turn(typing, source, begins, target, places):  # noqa: ANN001, ANN201
+def turn(typing, source, begins, shift, target, places, to):  # noqa: ANN001, ANN201
     """Write the transpose of :data:`LANES` rows of as many numbers from one flat array to another.
 
-    ``begins`` says where each row begins in ``source``, ``places`` where to write each row of the
-    transpose in ``target``: both int64 ``(LANES,)``.
+    Row k is read from place ``begins[k] + shift`` of ``source`` on; row k of the transpose is
+    written from place ``places[k] + to`` of ``target`` on. Both tables are int64 ``(LANES,)``.
     """
 
     def emit(context, builder, signature, args):  # noqa: ANN001, ANN202
@@ -82,6 +82,7 @@ def turn(typing, source, begins, target, places):  # noqa: ANN001, ANN201
         def where(side, row):  # noqa: ANN001, ANN202
             places = context.make_array(kinds[side + 1])(context, builder, args[side + 1]).data
             place = builder.load(builder.gep(places, [context.get_constant(types.intp, row)]))
+            place = builder.add(place, args[side + 2])
             return _place(context, builder, kinds[side], args[side], place)
 
         rows = [builder.load(where(0, lane), align=4) for lane in range(LANES)]
@@ -94,10 +95,10 @@ def turn(typing, source, begins, target, places):  # noqa: ANN001, ANN201
                     rows[k + width] = _picked(builder, pair, width, width)
             width *= 2
         for k, row in enumerate(rows):
-            builder.store(row, where(2, k), align=4)
+            builder.store(row, where(3, k), align=4)
         return context.get_dummy_value()
 
-    return types.void(source, begins, target, places), emit
+    return types.void(source, begins, types.intp, target, places, types.intp), emit
 
 
 def _picked(builder: Any, pair: tuple[Any, Any], width: int, first: int) -> Any:

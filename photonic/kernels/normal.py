@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 
@@ -14,6 +15,8 @@ from photonic.kernels.loader import kernel_for
 KERNEL = "photonic.kernels.normal_kernel"
 LEAST = 4096
 """For fewer numbers, to read and write the generator's state costs more than is won."""
+SHORT = 16
+"""Fewer at a time torch draws in another way."""
 
 
 def fill_normal(values: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
@@ -22,18 +25,44 @@ def fill_normal(values: Tensor, sigma: float, generator: torch.Generator) -> Ten
     The numbers differ from torch's by rounding (3e-6 of sigma); the generator is left in the same
     state. What the kernel is not made for is left to torch.
     """
-    fits = values.numel() >= LEAST and values.is_contiguous()
-    kernel = kernel_for(KERNEL, values) if fits else None
-    if kernel is None or not _agrees(kernel):
-        return values.normal_(0.0, sigma, generator=generator)
-    return _filled(kernel, values, sigma, generator)
-
-
-def _filled(kernel: ModuleType, values: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    state = generator.get_state()
-    kernel.fill(state.numpy().view(np.int64), values.view(-1).numpy(), sigma)
-    generator.set_state(state)
+    if values.is_contiguous():
+        fill_normals(values.view(-1), [values.numel()], [sigma], generator)
+    else:
+        values.normal_(0.0, sigma, generator=generator)
     return values
+
+
+def fill_normals(
+    row: Tensor, sizes: Sequence[int], sigmas: Sequence[float], generator: torch.Generator
+) -> None:
+    """:func:`fill_normal` of one part of a vector after the other.
+
+    Args:
+        row: written to.
+        sizes: of its parts.
+        sigmas: standard deviation of each.
+        generator: of the numbers.
+    """
+    fits = len(row) >= LEAST and min(sizes) >= SHORT
+    kernel = kernel_for(KERNEL, row) if fits else None
+    if kernel is not None and _agrees(kernel):
+        _fill(kernel, row, sizes, sigmas, generator)
+        return
+    for part, sigma in zip(row.split(list(sizes)), sigmas, strict=True):
+        part.normal_(0.0, sigma, generator=generator)
+
+
+def _fill(
+    kernel: ModuleType,
+    row: Tensor,
+    sizes: Sequence[int],
+    sigmas: Sequence[float],
+    generator: torch.Generator,
+) -> None:
+    state = generator.get_state()
+    ends, sigma = np.cumsum(sizes), np.array(sigmas, np.float32)
+    kernel.fill(state.numpy().view(np.int64), row.numpy(), ends, sigma)
+    generator.set_state(state)
 
 
 @cache
@@ -42,7 +71,8 @@ def _agrees(kernel: ModuleType) -> bool:
     ours, theirs = (torch.Generator().manual_seed(1) for _ in range(2))
     if ours.get_state().nbytes != 8 * kernel.STATE:
         return False
-    filled = _filled(kernel, torch.empty(1001), 1.0, ours)
+    filled = torch.empty(1001)
+    _fill(kernel, filled, [1001], [1.0], ours)
     wanted = torch.empty(1001).normal_(generator=theirs)
     same_state = torch.equal(ours.get_state(), theirs.get_state())
     return same_state and torch.allclose(filled, wanted, rtol=0.0, atol=1e-5)

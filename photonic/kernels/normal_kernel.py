@@ -128,25 +128,30 @@ def _paired(values, sigma):  # noqa: ANN001, ANN202
             store(part, 2 * at + _HALF, load(power, at))
 
 
-@compiled(_state, _flat, numba.float32)
-def fill(state, values, sigma):  # noqa: ANN001, ANN201
-    """Write normal numbers.
+@compiled(_state, _flat, numba.int64[::1], _flat)
+def fill(state, values, ends, sigmas):  # noqa: ANN001, ANN201
+    """Write normal numbers, one part after the other.
 
     Args:
         state: of the generator as torch writes it down, ``(632,)``; it goes on.
-        values: 16 or more, written to.
-        sigma: standard deviation.
+        values: written to.
+        ends: of the parts, each of 16 numbers or more.
+        sigmas: standard deviation of each.
     """
     fresh = state[_LEFT] & 0xFFFFFFFF == 1
-    used, rest = WORDS if fresh else state[_NEXT], len(values) % PAIRED
+    used, begin = WORDS if fresh else state[_NEXT], 0
     kept = state[_FIRST : _FIRST + WORDS]
     words = kept.astype(np.uint32)
-    used = _uniform(words, used, values)
-    _paired(values[: len(values) - rest], sigma)
-    if rest:  # the last 16 are drawn again
-        last = values[len(values) - PAIRED :]
-        used = _uniform(words, used, last)
-        _paired(last, sigma)
+    for number in range(len(ends)):
+        end, sigma = ends[number], sigmas[number]
+        part, rest = values[begin:end], (end - begin) % PAIRED
+        used = _uniform(words, used, part)
+        _paired(part[: len(part) - rest], sigma)
+        if rest:  # the last 16 are drawn again
+            last = part[len(part) - PAIRED :]
+            used = _uniform(words, used, last)
+            _paired(last, sigma)
+        begin = end
     for k in range(WORDS):
         kept[k] = words[k]
     seeded = state[_LEFT] >> 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from photonic.students.fused import AffineMaps, find_chains, find_squashed
 from photonic.students.injection import Injection, Injections
 from photonic.students.pooled import pooled_patches
 from photonic.students.rows import RowsLinear
-from photonic.students.tape import Tape, TapePass, places_of, record, tape_kernel
+from photonic.students.tape import Tape, TapePass, record, tape_kernel
 from photonic.students.tiles import lay_out, tiled_logits
 
 
@@ -90,13 +90,15 @@ class Student(nn.Module):
         else:
             named = dict(inputs)
         if type(self.core) is ExactCore:  # a subclass may do more
-            injection, raw = self.disturbing, self.raw() if raw is None else raw
-            affine = self.affine(raw, injection.weight if injection else None)
-            if any(x.requires_grad for x in named.values()):
+            raw = self.raw() if raw is None else raw
+            learning_inputs = any(x.requires_grad for x in named.values())
+            taped = None if raw.dim() == 1 or learning_inputs else self._taped(named, raw)
+            if taped is not None:
+                return taped
+            affine = self.affine(raw, self._disturb)
+            if learning_inputs:
                 values = execute(named, self.steps, _ExactArithmetic(self, affine))
             else:
-                if raw.dim() > 1 and (found := self._taped(named, affine)) is not None:
-                    return found
                 given = named | self._chained(named, affine)
                 values = execute(given, self.rest, _ExactArithmetic(self, affine))
         elif self.disturbing is not None:
@@ -118,7 +120,7 @@ class Student(nn.Module):
         """
         if self.tiled is None or type(self.core) is not ExactCore:
             return None
-        logits = tiled_logits(self.tiled, inputs, index, self.affine(self.raw()[None]))
+        logits = tiled_logits(self.tiled, inputs, index, self.affine.in_a_row(self.raw()[None]))
         return None if logits is None else logits[0]
 
     def raw(self) -> Tensor:
@@ -153,27 +155,26 @@ class Student(nn.Module):
             dropout_before=self.dropout_before if self.dropout else frozenset(),
         )
 
-    def _taped(
-        self, named: Mapping[str, Tensor], affine: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, Tensor] | None:
+    def _taped(self, named: Mapping[str, Tensor], raw: Tensor) -> tuple[Tensor, Tensor] | None:
         """Logits and features of the rows of a matrix; None where the kernel cannot do them."""
         tape = self.tape
         if tape is None:
             return None
         inputs = [named[name] for name in tape.inputs]
-        maps = torch.cat([part.flatten(1) for name in tape.layers for part in affine[name]], dim=1)
-        kernel = tape_kernel(tape, maps, *inputs)
+        kernel = tape_kernel(tape, raw, *inputs)
         if kernel is None:
             return None
-        before = inputs[0].shape[:2]
-        injection, noise, masks = self.disturbing, maps.new_empty(0), maps.new_empty(0)
-        if isinstance(injection, Injections):
-            noise, parts = places_of(tape.noisy, before, maps)
-            for part, mean_of in zip(parts, tape.mean_of, strict=True):
-                injection.fill_activation(part, mean_of)
+        maps = self.affine.in_a_row(raw, self._disturb)
+        members, batch = inputs[0].shape[:2]
+        noise = masks = maps.new_empty((0, 0))
+        if isinstance(self.disturbing, Injections):
+            sizes = [batch * numbers for numbers in tape.noisy]
+            noise = maps.new_empty((members, sum(sizes)))
+            self.disturbing.fill_activations(noise, sizes, tape.mean_of)
         if self.dropout and self.training:
-            masks, parts = places_of(tape.masked, before, maps)
-            for part in parts:
+            sizes = [batch * numbers for numbers in tape.masked]
+            masks = maps.new_empty((members, sum(sizes)))
+            for part in masks.split(sizes, dim=1):
                 self._keep(part)
         return TapePass.apply(tape, kernel, noise, masks, 1.0 - self.dropout, maps, *inputs)
 
@@ -210,6 +211,11 @@ class Student(nn.Module):
     def disturbing(self) -> Injection | Injections | None:
         """The injected noise, while training."""
         return self.injection if self.training else None
+
+    @property
+    def _disturb(self) -> Callable[[Tensor], Tensor] | None:
+        """What it does to weights."""
+        return self.disturbing.weight if self.disturbing else None
 
     def drop(self, layer: str, x: Tensor) -> Tensor:
         """Dropout in front of a layer, while training."""

@@ -131,6 +131,8 @@ class AffineMaps:
         self.offset, self.factor, self.slope = zip(*rows, strict=True)
         self.is_weight = is_weight
         self.gain_of = [i if i >= 0 else len(rows) - 1 - i for i in gain_of]
+        learned = set(gain_of)
+        self.is_map = [k for k in range(len(rows)) if k not in learned]
         self.constants: dict[tuple[torch.dtype, torch.device], tuple[Tensor, ...]] = {}
 
     def __call__(
@@ -140,7 +142,24 @@ class AffineMaps:
 
         ``disturb`` is what happens to the weights in use, in front of the gain.
         """
-        offset, factor, slope, is_weight, gain_of = self._constants(raw.dtype, raw.device)
+        parts = iter(self._amplified(raw, disturb).split(self.sizes, dim=-1))
+        found: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, layer in self.layers.items():
+            found[name] = next(parts).unflatten(-1, layer.raw_weight.shape), next(parts)
+            if layer.learn_gain:
+                next(parts)
+        return found
+
+    def in_a_row(self, raw: Tensor, disturb: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The same numbers, the weights of each layer before its biases: ``(..., numbers)``."""
+        values = self._amplified(raw, disturb)
+        if len(self.is_map) == values.shape[-1]:
+            return values
+        return values.index_select(-1, self._constants(raw.dtype, raw.device)[-1])
+
+    def _amplified(self, raw: Tensor, disturb: Callable[[Tensor], Tensor] | None) -> Tensor:
+        """Weights and biases in use, times gain, in the places of the raw ones."""
+        offset, factor, slope, is_weight, gain_of, _ = self._constants(raw.dtype, raw.device)
         used = torch.addcmul(offset, factor, torch.tanh(raw * slope))
         gains = used
         if self.fixed_gains:
@@ -154,13 +173,7 @@ class AffineMaps:
             gains = torch.where(peaks > 0, gains * peaks, gains)
         if disturb is not None:
             used = torch.where(is_weight, disturb(used), used)
-        parts = iter((used * gains).split(self.sizes, dim=-1))
-        found: dict[str, tuple[Tensor, Tensor]] = {}
-        for name, layer in self.layers.items():
-            found[name] = next(parts).unflatten(-1, layer.raw_weight.shape), next(parts)
-            if layer.learn_gain:
-                next(parts)
-        return found
+        return used * gains
 
     def _peaks(self, raw: Tensor) -> Tensor:
         """Largest magnitude in its layer for each value of a free one, 0 for all others."""
@@ -177,5 +190,6 @@ class AffineMaps:
                 *(torch.tensor(values, dtype=dtype, device=device) for values in reals),
                 torch.tensor(self.is_weight, device=device),
                 torch.tensor(self.gain_of, device=device),
+                torch.tensor(self.is_map, device=device),
             )
         return self.constants[key]

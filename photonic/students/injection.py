@@ -84,21 +84,28 @@ class Injections:
         root = math.sqrt(mean_of)
         return self._disturbed(y, [member.activation_sigma / root for member in self.members])
 
-    def fill_activation(self, noise: Tensor, mean_of: int = 1) -> None:
-        """Noise of activations ``(members, ...)``, or of means of so many of them, in place."""
-        root = math.sqrt(mean_of)
-        self._fill(noise, [member.activation_sigma / root for member in self.members])
+    def fill_activations(self, noise: Tensor, sizes: Sequence[int], mean_of: Sequence[int]) -> None:
+        """Noise of several activations, one after the other in the rows ``(members, numbers)``.
+
+        Args:
+            noise: written to.
+            sizes: numbers of each.
+            mean_of: of how many values each number is the mean.
+        """
+        for member, row in zip(self.members, noise, strict=True):
+            if member.activation_sigma:
+                sigmas = [member.activation_sigma / math.sqrt(count) for count in mean_of]
+                member.noise.fill_parts(row, sizes, sigmas)
+            else:
+                row.zero_()
 
     def _disturbed(self, values: Tensor, sigmas: Sequence[float]) -> Tensor:
         if not any(sigmas):
             return values
         noise = torch.empty_like(values, memory_format=torch.contiguous_format)
-        self._fill(noise, sigmas)
-        return values + noise
-
-    def _fill(self, noise: Tensor, sigmas: Sequence[float]) -> None:
         for member, row, sigma in zip(self.members, noise, sigmas, strict=True):
             if sigma:
                 member.noise.fill(row, sigma)
             else:
                 row.zero_()
+        return values + noise

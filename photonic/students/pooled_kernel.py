@@ -50,23 +50,18 @@ def tanh_means_and_slopes(x, weight, bias, start, mean_size, found):  # noqa: AN
     given, results = x.reshape(-1), found.reshape(-1)
     tile, made = np.empty(width * LANES, np.float32), np.zeros(LANES * LANES, np.float32)
     made_begins = np.arange(LANES) * LANES
-    begins, rows, places = made_begins.copy(), made_begins.copy(), made_begins.copy()
+    begins, places = made_begins.copy(), made_begins.copy()
     share = splat(_ONE / np.float32(mean_size))
     for student in range(weight.shape[0]):
-        first = min(student, x.shape[0] - 1) * num
+        row_of = min(student, x.shape[0] - 1) * num
         for block in range(0, num, LANES):
             for lane in range(LANES):
-                begins[lane] = (first + min(block + lane, num - 1)) * samples + start
-                rows[lane] = lane * LANES
+                begins[lane] = (row_of + min(block + lane, num - 1)) * samples + start
                 places[lane] = (student * found.shape[1] + block + lane) * num_means * num_out
                 places[lane] *= LANES
             for k in range(0, width, LANES):
-                back = max(k + LANES - width, 0)  # the last ones overlap
-                begins -= back
-                rows -= back * LANES
-                turn(given, begins, tile, rows)
-                begins += LANES
-                rows += LANES * LANES
+                first = min(k, width - LANES)  # the last ones overlap
+                turn(given, begins, first, tile, made_begins, first * LANES)
             for token in range(num_means):
                 for out in range(num_out):
                     w0, w1 = splat(weight[student, out, 0]), splat(weight[student, out, 1])
@@ -89,5 +84,5 @@ def tanh_means_and_slopes(x, weight, bias, start, mean_size, found):  # noqa: AN
                     store(made, 3 * LANES, multiply(d2, share))
                     store(made, 4 * LANES, multiply(d3, share))
                     store(made, 5 * LANES, multiply(d4, share))
-                    turn(made, made_begins, results, places)
-                    places += LANES
+                    to = (token * num_out + out) * LANES
+                    turn(made, made_begins, 0, results, places, to)

@@ -70,11 +70,10 @@ class Tape:
     Attributes:
         inputs: names of the inputs, whose values are the first rows in this order.
         input_rows: how many those are.
-        layers: names of the layers, whose weights and biases follow each other in this order.
         table: one :class:`Operation` per row, in order.
-        noisy: ``(tokens, channels)`` of what each tanh puts out, in order.
+        noisy: numbers that each tanh puts out for a sample, in order.
         mean_of: of how many values of a tanh each of those is the mean.
-        masked: ``(tokens, channels)`` of what each dropout takes in, in order.
+        masked: numbers that each dropout takes in for a sample, in order.
         num_rows: rows of a tile.
         output: first row and width of the logits.
         features: first row and width of the features.
@@ -82,11 +81,10 @@ class Tape:
 
     inputs: tuple[str, ...]
     input_rows: int
-    layers: tuple[str, ...]
     table: np.ndarray
-    noisy: tuple[tuple[int, int], ...]
+    noisy: tuple[int, ...]
     mean_of: tuple[int, ...]
-    masked: tuple[tuple[int, int], ...]
+    masked: tuple[int, ...]
     num_rows: int
     output: tuple[int, int]
     features: tuple[int, int]
@@ -149,7 +147,6 @@ def record(
     return Tape(
         inputs=tuple(inputs),
         input_rows=input_rows,
-        layers=tuple(layers),
         table=np.array([astuple(operation) for operation in tape.operations], np.int64),
         noisy=tuple(tape.noisy),
         mean_of=tuple(tape.mean_of),
@@ -174,9 +171,9 @@ class _Recorder:
         self.weights = dict(zip(layers, firsts[:-1], strict=True))
         self.places: dict[str, Place] = {}
         self.operations: list[Operation] = []
-        self.noisy: list[tuple[int, int]] = []
+        self.noisy: list[int] = []
         self.mean_of: list[int] = []
-        self.masked: list[tuple[int, int]] = []
+        self.masked: list[int] = []
         self.num_rows = 0
 
     def room(self, num_rows: int) -> int:
@@ -208,8 +205,8 @@ class _Recorder:
 
     def noise_of(self, name: str, mean_of: int = 1) -> int:
         """Place of the noise of one more value."""
-        place = _numbers(self.noisy)
-        self.noisy.append(self.shapes[name])
+        place = sum(self.noisy)
+        self.noisy.append(math.prod(self.shapes[name]))
         self.mean_of.append(mean_of)
         return place
 
@@ -242,8 +239,8 @@ class _Recorder:
     def drop(self, name: str) -> Place:
         """A copy of a value under a mask of dropout."""
         tokens, channels = self.shapes[name]
-        to, place = self.room(tokens * channels), _numbers(self.masked)
-        self.masked.append((tokens, channels))
+        to, place = self.room(tokens * channels), sum(self.masked)
+        self.masked.append(tokens * channels)
         self.add(COPY, self.places[name], to, channels, tokens, place=place)
         return Place(to, channels, channels)
 
@@ -257,29 +254,9 @@ class _Recorder:
         self.add(AFFINE, place, self.make(name), channels, tokens, **how)
 
 
-def _numbers(shapes: Sequence[tuple[int, int]]) -> int:
-    return sum(tokens * channels for tokens, channels in shapes)
-
-
 def tape_kernel(tape: Tape, *values: Tensor) -> ModuleType | None:
     """The kernel where it can take these values."""
     return kernel_for(KERNEL, *values) if len(tape.inputs) <= MOST_INPUTS else None
-
-
-def places_of(
-    shapes: Sequence[tuple[int, int]], before: Sequence[int], like: Tensor
-) -> tuple[Tensor, list[Tensor]]:
-    """A vector for random numbers, and its parts ``(*before, tokens, channels)`` by value.
-
-    Args:
-        shapes: tokens and channels of each value.
-        before: students and samples.
-        like: whose kind of numbers.
-    """
-    sizes = [math.prod((*before, *shape)) for shape in shapes]
-    whole = like.new_empty(sum(sizes))
-    parts = whole.split(sizes) if sizes else ()
-    return whole, [part.view(*before, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 class TapePass(torch.autograd.Function):
@@ -302,8 +279,9 @@ class TapePass(torch.autograd.Function):
             ctx: of torch.
             tape: the program.
             kernel: its kernel.
-            noise: what is added to each value of a tanh; empty for none.
-            masks: what each dropout keeps; empty for none.
+            noise: what is added to each value of a tanh, one after the other ``(students,
+                numbers)``; without rows for none.
+            masks: what each dropout keeps, in the same way.
             kept: share of the values that dropout keeps.
             maps: weights and biases of all layers, ``(students, numbers)``.
             inputs: each ``(students, batch, tokens, channels)``.

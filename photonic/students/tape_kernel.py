@@ -12,33 +12,36 @@ import numba
 import numpy as np
 
 from photonic.kernels.compiler import compiled
-from photonic.kernels.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh, turn
+from photonic.kernels.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh
+from photonic.kernels.tile import four_sums, one_sum, spread, take
 from photonic.students.tape import COPY, MEAN, MOST_INPUTS, POOLED
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_batches, _rows, _flat = numba.float32[:, :, ::1], numba.float32[:, ::1], numba.float32[::1]
+_batches, _rows = numba.float32[:, :, ::1], numba.float32[:, ::1]
 _inputs = numba.types.UniTuple(_batches, MOST_INPUTS)
 _table, _size = numba.int64[:, ::1], numba.int64
 
 
 @numba.njit(inline="always")
-def _take(values, first, width, count, tile, to, begins, rows):  # noqa: ANN001, ANN202
-    """Write ``count`` samples of ``width`` numbers as rows of lanes; the last one fills up."""
+def _samples(first, width, count, begins):  # noqa: ANN001, ANN202
+    """Where ``count`` samples of ``width`` numbers begin; the last one fills up."""
     for lane in range(LANES):
         begins[lane] = first + min(lane, count - 1) * width
-        rows[lane] = to + lane * LANES
-    for _ in range(width // LANES):
-        turn(values, begins, tile, rows)
-        begins += LANES
-        rows += LANES * LANES
-    for k in range(width - width % LANES, width):
-        for lane in range(LANES):
-            tile[to + k * LANES + lane] = values[begins[lane]]
-        begins += 1
+
+
+@numba.njit(inline="always")
+def _put(tile, extra, total, squashed, noisy, to, clean, row):  # noqa: ANN001, ANN202
+    """Write a sum, or its tanh without and with noise."""
+    if squashed:
+        total = tanh(total)
+        if noisy:
+            store(tile, clean + row, total)
+            total = add(total, load(extra, row))
+    store(tile, to + row, total)
 
 
 @compiled(
-    _inputs, _table, _rows, _flat, _flat, numba.float32, _batches, _size, _batches, _size, _batches
+    _inputs, _table, _rows, _rows, _rows, numba.float32, _batches, _size, _batches, _size, _batches
 )
 def forward(  # noqa: ANN201
     inputs, table, maps, noise, masks, share, tiles, out_row, outputs, feature_row, features  # noqa: ANN001
@@ -49,8 +52,9 @@ def forward(  # noqa: ANN201
         inputs: each ``(students, batch, values)``; one without values is none.
         table: operations, ``(operations, columns)``.
         maps: weights and biases of all layers, ``(students, numbers)``.
-        noise: what is added behind each tanh, one operation after the other; empty for none.
-        masks: 0 or 1 for what is copied under a mask; empty for none.
+        noise: what is added behind each tanh, one operation after the other, ``(students,
+            numbers)``; without rows for none.
+        masks: 0 or 1 for what is copied under a mask, in the same way.
         share: of what the masks keep.
         tiles: ``(students, blocks, rows · LANES)``, written to.
         out_row: first row of the logits.
@@ -59,11 +63,13 @@ def forward(  # noqa: ANN201
         features: ``(students, batch, channels)``, written to.
     """
     num_students, batch = maps.shape[0], outputs.shape[1]
-    begins, rows = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    begins, rows = np.empty(LANES, np.int64), np.arange(LANES) * LANES
     extra = np.empty(tiles.shape[2], np.float32)
+    wide = np.empty(maps.shape[1] * LANES, np.float32)
     kept = splat(_ONE / share)
     for student in range(num_students):
         w = maps[student]
+        spread(w, wide)
         for block in range(tiles.shape[1]):
             tile, start = tiles[student, block], block * LANES
             count = min(LANES, batch - start)
@@ -72,7 +78,8 @@ def forward(  # noqa: ANN201
             for x in inputs:
                 width = x.shape[2]
                 if width:
-                    _take(x.reshape(-1), sample * width, width, count, tile, base, begins, rows)
+                    _samples(sample * width, width, count, begins)
+                    take(x.reshape(-1), begins, width, tile, base, rows)
                 base += width * LANES
             for step in range(table.shape[0]):
                 kind, source, stride, width = (
@@ -107,8 +114,8 @@ def forward(  # noqa: ANN201
                 if kind == COPY:
                     masked = place >= 0 and masks.size > 0
                     if masked:
-                        begin = place * num_students * batch + sample * numbers
-                        _take(masks, begin, numbers, count, extra, 0, begins, rows)
+                        _samples(place * batch + start * numbers, numbers, count, begins)
+                        take(masks[student], begins, numbers, extra, 0, rows)
                     for token in range(tokens):
                         for k in range(width):
                             value = load(tile, (source + token * stride + k) * LANES)
@@ -119,8 +126,8 @@ def forward(  # noqa: ANN201
                     continue
                 noisy = squashed and noise.size > 0
                 if noisy:
-                    begin = place * num_students * batch + sample * numbers
-                    _take(noise, begin, numbers, count, extra, 0, begins, rows)
+                    _samples(place * batch + start * numbers, numbers, count, begins)
+                    take(noise[student], begins, numbers, extra, 0, rows)
                 if kind == POOLED:
                     part = splat(_ONE / np.float32(size))
                     for out in range(num_out):
@@ -155,21 +162,21 @@ def forward(  # noqa: ANN201
                             store(tile, at + 3 * LANES, multiply(d3, part))
                             store(tile, at + 4 * LANES, multiply(d4, part))
                     continue
-                for out in range(num_out):
-                    v = first + out * width
-                    bias = splat(w[first + num_out * width + out])
-                    for token in range(tokens):
-                        total, at = bias, (source + token * stride) * LANES
-                        for k in range(width):
-                            total = fma(splat(w[v + k]), load(tile, at), total)
-                            at += LANES
-                        row = (token * num_out + out) * LANES
-                        if squashed:
-                            total = tanh(total)
-                            if noisy:
-                                store(tile, clean * LANES + row, total)
-                                total = add(total, load(extra, row))
-                        store(tile, to * LANES + row, total)
+                weights, biases = first * LANES, (first + num_out * width) * LANES
+                written, without = to * LANES, clean * LANES
+                for token in range(tokens):
+                    at = (source + token * stride) * LANES
+                    for out in range(0, num_out - 3, 4):
+                        v, row = weights + out * width * LANES, (token * num_out + out) * LANES
+                        y = four_sums(tile, at, wide, v, biases + out * LANES, width)
+                        _put(tile, extra, y[0], squashed, noisy, written, without, row)
+                        _put(tile, extra, y[1], squashed, noisy, written, without, row + LANES)
+                        _put(tile, extra, y[2], squashed, noisy, written, without, row + 2 * LANES)
+                        _put(tile, extra, y[3], squashed, noisy, written, without, row + 3 * LANES)
+                    for out in range(num_out - num_out % 4, num_out):
+                        v, row = weights + out * width * LANES, (token * num_out + out) * LANES
+                        total = one_sum(tile, at, wide, v, biases + out * LANES, width)
+                        _put(tile, extra, total, squashed, noisy, written, without, row)
             for lane in range(count):
                 for k in range(outputs.shape[2]):
                     outputs[student, start + lane, k] = tile[(out_row + k) * LANES + lane]
@@ -178,7 +185,7 @@ def forward(  # noqa: ANN201
 
 
 @compiled(
-    _table, _rows, numba.boolean, _flat, numba.float32, _batches, _size, _batches, _size, _batches,
+    _table, _rows, numba.boolean, _rows, numba.float32, _batches, _size, _batches, _size, _batches,
     _size, _rows
 )  # fmt: skip
 def backward(  # noqa: ANN201
@@ -203,14 +210,17 @@ def backward(  # noqa: ANN201
         by_maps: as ``maps``, written to.
     """
     num_students, batch = maps.shape[0], by_outputs.shape[1]
-    begins, rows = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    begins, rows = np.empty(LANES, np.int64), np.arange(LANES) * LANES
     grad, extra = np.empty(tiles.shape[2], np.float32), np.empty(tiles.shape[2], np.float32)
-    sums = np.empty(maps.shape[1] * LANES, np.float32)
+    sums, wide = (
+        np.empty(maps.shape[1] * LANES, np.float32),
+        np.empty(maps.shape[1] * LANES, np.float32),
+    )
     kept = splat(_ONE / share)
-    for student in range(num_students):
-        w = maps[student]
+    for student in range(num_students - 1, -1, -1):  # what is still in the cache first
+        spread(maps[student], wide)
         sums[:] = _ZERO
-        for block in range(tiles.shape[1]):
+        for block in range(tiles.shape[1] - 1, -1, -1):
             tile, start = tiles[student, block], block * LANES
             count = min(LANES, batch - start)
             grad[num_given * LANES :] = _ZERO
@@ -252,8 +262,8 @@ def backward(  # noqa: ANN201
                 if kind == COPY:
                     masked = place >= 0 and masks.size > 0
                     if masked:
-                        begin = place * num_students * batch + (student * batch + start) * numbers
-                        _take(masks, begin, numbers, count, extra, 0, begins, rows)
+                        _samples(place * batch + start * numbers, numbers, count, begins)
+                        take(masks[student], begins, numbers, extra, 0, rows)
                     for token in range(tokens if wanted else 0):
                         for k in range(width):
                             at = (token * width + k) * LANES
@@ -312,14 +322,27 @@ def backward(  # noqa: ANN201
                     for token in range(tokens):
                         total = add(total, load(grad, (to + token * num_out + out) * LANES))
                     store(sums, v, total)
+                across = width * LANES
                 for token in range(tokens if wanted else 0):
-                    for k in range(width):
-                        at = (source + token * stride + k) * LANES
-                        total = load(grad, at)
-                        for out in range(num_out):
-                            change = load(grad, (to + token * num_out + out) * LANES)
-                            total = fma(splat(w[first + out * width + k]), change, total)
-                        store(grad, at, total)
+                    at, by = (source + token * stride) * LANES, (to + token * num_out) * LANES
+                    for out in range(0, num_out - 3, 4):
+                        g0, g1 = load(grad, by), load(grad, by + LANES)
+                        g2, g3 = load(grad, by + 2 * LANES), load(grad, by + 3 * LANES)
+                        for k in range(0, across, LANES):
+                            v, total = (first + out * width) * LANES + k, load(grad, at + k)
+                            total = fma(load(wide, v), g0, total)
+                            total = fma(load(wide, v + across), g1, total)
+                            v += 2 * across
+                            total = fma(load(wide, v), g2, total)
+                            total = fma(load(wide, v + across), g3, total)
+                            store(grad, at + k, total)
+                        by += 4 * LANES
+                    for out in range(num_out - num_out % 4, num_out):
+                        change = load(grad, by)
+                        for k in range(0, across, LANES):
+                            v, total = (first + out * width) * LANES + k, load(grad, at + k)
+                            store(grad, at + k, fma(load(wide, v), change, total))
+                        by += LANES
         for k in range(maps.shape[1]):
             total = _ZERO
             for lane in range(LANES):

@@ -38,7 +38,6 @@ class Tiled:
 
     Attributes:
         inputs: names of the inputs, whose values are the first rows in this order.
-        layers: names of the layers, whose weights and biases follow each other in this order.
         table: for every step that computes: first row read, rows from token to token, inputs, first
             row written, outputs, tokens written, tokens to a mean, whether a tanh follows, place of
             the weights.
@@ -48,7 +47,6 @@ class Tiled:
     """
 
     inputs: tuple[str, ...]
-    layers: tuple[str, ...]
     table: np.ndarray
     num_rows: int
     output: int
@@ -118,7 +116,6 @@ def lay_out(program: Program) -> Tiled | None:
             return None
     return Tiled(
         inputs=tuple(given.name for given in program.inputs),
-        layers=tuple(program.layers),
         table=np.array(table, np.int64),
         num_rows=num_rows,
         output=places[program.output].row,
@@ -152,7 +149,7 @@ def tiled_logits(
     tiled: Tiled,
     inputs: Mapping[str, Tensor],
     index: Tensor,
-    affine: Mapping[str, tuple[Tensor, Tensor]],
+    maps: Tensor,
 ) -> Tensor | None:
     """Logits ``(students, len(index), classes)``; None where the kernel cannot take these values.
 
@@ -162,9 +159,9 @@ def tiled_logits(
         tiled: the program.
         inputs: every sample by input, ``(n, tokens, channels)``.
         index: numbers of the samples, int64.
-        affine: gain times weight ``(students, out, in)`` and bias ``(students, out)`` by layer.
+        maps: gain times weight, then gain times bias, layer after layer: ``(students, numbers)``.
     """
-    maps = torch.cat([part.flatten(1) for name in tiled.layers for part in affine[name]], dim=1)
+    maps = maps.contiguous()
     rows = [inputs[name].flatten(1).contiguous() for name in tiled.inputs]
     kernel = kernel_for(KERNEL, maps, *rows)
     if kernel is None:

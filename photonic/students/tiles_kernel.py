@@ -10,7 +10,8 @@ import numba
 import numpy as np
 
 from photonic.kernels.compiler import compiled
-from photonic.kernels.lanes import LANES, add, fma, load, multiply, splat, store, tanh, turn
+from photonic.kernels.lanes import LANES, add, multiply, splat, store, tanh
+from photonic.kernels.tile import four_sums, one_sum, spread, take
 from photonic.students.tiles import MOST_INPUTS
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -20,12 +21,16 @@ _maps, _logits = numba.float32[:, ::1], numba.float32[:, :, ::1]
 
 
 @numba.njit(inline="always")
-def _sums(tile, row, w, first, num_in, bias):  # noqa: ANN001, ANN202
-    """``bias + Σ w[first + k] · tile[row + k]``."""
-    total = splat(bias)
-    for k in range(num_in):
-        total = fma(splat(w[first + k]), load(tile, (row + k) * LANES), total)
-    return total
+def _mean_of_tanh(tile, at, apart, count, wide, weights, biases, width):  # noqa: ANN001, ANN202
+    """Means of the tanh of four sums over ``count`` tokens."""
+    zero = splat(_ZERO)
+    t0, t1, t2, t3 = zero, zero, zero, zero
+    for _ in range(count):
+        y0, y1, y2, y3 = four_sums(tile, at, wide, weights, biases, width)
+        t0, t1, t2, t3 = add(t0, tanh(y0)), add(t1, tanh(y1)), add(t2, tanh(y2)), add(t3, tanh(y3))
+        at += apart
+    share = splat(_ONE / np.float32(count))
+    return multiply(t0, share), multiply(t1, share), multiply(t2, share), multiply(t3, share)
 
 
 @compiled(_inputs, _index, _table, numba.int64, _maps, numba.int64, _logits)
@@ -41,58 +46,51 @@ def forward(inputs, index, table, num_rows, maps, output, logits):  # noqa: ANN0
         output: row of the first logit.
         logits: ``(students, len(index), classes)``, written to.
     """
-    tile = np.empty(num_rows * LANES, np.float32)
-    begins, rows = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    tile, wide = np.empty(num_rows * LANES, np.float32), np.empty(maps.size * LANES, np.float32)
+    begins, rows = np.empty(LANES, np.int64), np.arange(LANES) * LANES
+    spread(maps.reshape(-1), wide)
     num = index.shape[0]
     for start in range(0, num, LANES):
         base = 0
         for x in inputs:
-            width, flat = x.shape[1], x.reshape(-1)
+            width = x.shape[1]
             for lane in range(LANES):
                 begins[lane] = index[min(start + lane, num - 1)] * width
-                rows[lane] = (base + lane) * LANES
-            for _ in range(width // LANES):
-                turn(flat, begins, tile, rows)
-                begins += LANES
-                rows += LANES * LANES
-            for k in range(width - width % LANES, width):
-                for lane in range(LANES):
-                    tile[(base + k) * LANES + lane] = flat[begins[lane]]
-                begins += 1
+            take(x.reshape(-1), begins, width, tile, base * LANES, rows)
             base += width
         for student in range(maps.shape[0]):
-            w = maps[student]
+            own = student * maps.shape[1]
             for step in range(table.shape[0]):
-                source, stride, num_in = table[step, 0], table[step, 1], table[step, 2]
+                source, stride, width = table[step, 0], table[step, 1], table[step, 2]
                 to, num_out, num_tokens = table[step, 3], table[step, 4], table[step, 5]
-                mean_size, squashed, weights = table[step, 6], table[step, 7], table[step, 8]
-                share = splat(_ONE / np.float32(mean_size))
+                mean_size, squashed, first = table[step, 6], table[step, 7], table[step, 8]
+                weights, biases = (own + first) * LANES, (own + first + num_out * width) * LANES
+                apart = stride * LANES
                 for token in range(num_tokens):
-                    for out in range(num_out):
-                        first = weights + out * num_in
-                        bias = w[weights + num_out * num_in + out]
-                        row = source + token * mean_size * stride
+                    at = (source + token * mean_size * stride) * LANES
+                    made = (to + token * num_out) * LANES
+                    for out in range(0, num_out - 3, 4):
+                        w, b = weights + out * width * LANES, biases + out * LANES
                         if not squashed:
-                            made = _sums(tile, row, w, first, num_in, bias)
-                        elif num_in == 4:
-                            w0, w1 = splat(w[first]), splat(w[first + 1])
-                            w2, w3 = splat(w[first + 2]), splat(w[first + 3])
-                            b, made, x0 = splat(bias), splat(_ZERO), row * LANES
-                            for _ in range(mean_size):
-                                y = fma(w0, load(tile, x0), b)
-                                y = fma(w1, load(tile, x0 + LANES), y)
-                                y = fma(w2, load(tile, x0 + 2 * LANES), y)
-                                y = fma(w3, load(tile, x0 + 3 * LANES), y)
-                                made = add(made, tanh(y))
-                                x0 += stride * LANES
-                            made = multiply(made, share)
+                            y = four_sums(tile, at, wide, w, b, width)
                         else:
-                            made = splat(_ZERO)
+                            y = _mean_of_tanh(tile, at, apart, mean_size, wide, w, b, width)
+                        row = made + out * LANES
+                        store(tile, row, y[0])
+                        store(tile, row + LANES, y[1])
+                        store(tile, row + 2 * LANES, y[2])
+                        store(tile, row + 3 * LANES, y[3])
+                    for out in range(num_out - num_out % 4, num_out):
+                        w, b = weights + out * width * LANES, biases + out * LANES
+                        if not squashed:
+                            total = one_sum(tile, at, wide, w, b, width)
+                        else:
+                            total = splat(_ZERO)
                             for t in range(mean_size):
-                                where = row + t * stride
-                                made = add(made, tanh(_sums(tile, where, w, first, num_in, bias)))
-                            made = multiply(made, share)
-                        store(tile, (to + token * num_out + out) * LANES, made)
+                                y = one_sum(tile, at + t * apart, wide, w, b, width)
+                                total = add(total, tanh(y))
+                            total = multiply(total, splat(_ONE / np.float32(mean_size)))
+                        store(tile, made + out * LANES, total)
             for lane in range(min(LANES, num - start)):
                 for k in range(logits.shape[2]):
                     logits[student, start + lane, k] = tile[(output + k) * LANES + lane]

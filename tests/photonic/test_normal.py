@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from photonic.kernels import normal
 from photonic.kernels.loader import compiled_kernel
-from photonic.kernels.normal import LEAST, fill_normal
+from photonic.kernels.normal import LEAST, fill_normal, fill_normals
 
 pytest.importorskip("numba")
 
@@ -29,6 +29,21 @@ def test_torch_would_have_drawn_the_same(seed: int, before: int, count: int, sig
         wanted = torch.empty(count).normal_(0.0, sigma, generator=theirs)
         torch.testing.assert_close(drawn, wanted, rtol=0.0, atol=3e-6 * sigma)
         assert torch.equal(ours.get_state(), theirs.get_state())
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    sizes=st.lists(st.integers(1, 900), min_size=1, max_size=12),
+)
+def test_parts_are_drawn_one_after_the_other(seed: int, sizes: list[int]) -> None:
+    ours, theirs = (torch.Generator().manual_seed(seed) for _ in range(2))
+    sigmas = [0.5 + k for k in range(len(sizes))]
+    drawn = torch.empty(sum(sizes))
+    fill_normals(drawn, sizes, sigmas, ours)
+    for part, sigma in zip(drawn.split(sizes), sigmas, strict=True):
+        wanted = torch.empty(len(part)).normal_(0.0, sigma, generator=theirs)
+        torch.testing.assert_close(part, wanted, rtol=0.0, atol=3e-6 * sigma)
+    assert torch.equal(ours.get_state(), theirs.get_state())
 
 
 def test_the_kernel_is_used_where_it_may_be() -> None:

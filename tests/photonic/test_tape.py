@@ -14,7 +14,7 @@ STUDENTS = {
     "free head": lambda g: segment_student(
         SegmentConfig(num_classes=2, num_mlp_layers=2, free_head=True, learn_gain=False), g
     ),
-    "patch": lambda g: patch_student(PatchConfig(num_classes=4), g),
+    "patch": lambda g: patch_student(PatchConfig(num_classes=6), g),
     "relu": lambda g: segment_student(
         SegmentConfig(num_classes=2, activation="relu", dropout=0.2), g
     ),

@@ -81,9 +81,9 @@ def test_students_are_computed_as_if_alone():
             next(model.parameters()).add_(0.3 * k)
     inputs, index = inputs_of(models[0], 13), torch.arange(13)
     raw = torch.stack([model.raw() for model in models])
-    affine = {n: (w.detach(), b.detach()) for n, (w, b) in models[0].affine(raw).items()}
+    maps = models[0].affine.in_a_row(raw).detach()
     assert models[0].tiled is not None
-    together = tiled_logits(models[0].tiled, inputs, index, affine)
+    together = tiled_logits(models[0].tiled, inputs, index, maps)
     for logits, model in zip(together, models, strict=True):
         assert torch.equal(logits, model.tiled_logits(inputs, index))
 
@@ -123,7 +123,7 @@ class Plain(TensorShape):
     every=st.integers(1, 2),
     size=st.integers(1, 3),
     stride=st.integers(1, 2),
-    out=st.integers(1, 3),
+    out=st.integers(1, 6),
     averaged=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -174,11 +174,9 @@ def test_any_shape(tokens, channels, start, every, size, stride, out, averaged, 
         name: torch.from_numpy(draw.uniform(-1, 1, shape).astype(np.float32))
         for name, shape in shapes.items()
     }
-    affine = {
-        name: (torch.from_numpy(x.matrix)[None], torch.from_numpy(x.bias)[None])
-        for name, x in program.layers.items()
-    }
-    found = tiled_logits(tiled, inputs, torch.arange(5), affine)
+    layers = program.layers.values()
+    maps = np.concatenate([part for x in layers for part in (x.matrix.ravel(), x.bias)])
+    found = tiled_logits(tiled, inputs, torch.arange(5), torch.from_numpy(maps)[None])
     doubles = {name: x.double() for name, x in inputs.items()}
     expected = execute(doubles, program.steps, Plain(program))["logits"][:, 0]
     assert found is not None
@@ -188,17 +186,18 @@ def test_any_shape(tokens, channels, start, every, size, stride, out, averaged, 
 def test_lanes_hold_tanh_and_turn():
     @numba.njit
     def run(source, target, begins, places):
-        turn(source, begins, target, places)
+        turn(source, begins, 1, target, places, 2)
         for k in range(0, source.size, LANES):
             store(source, k, tanh(load(source, k)))
 
-    values = np.linspace(-12, 12, LANES * LANES, dtype=np.float32)
+    values = np.linspace(-12, 12, LANES * (LANES + 1), dtype=np.float32)
     values[3], values[9] = np.nan, np.inf
     given, rows = values.copy(), np.arange(LANES) * LANES
-    turned = np.empty_like(values)
-    run(given, turned, rows, rows)
-    square = values.reshape(LANES, LANES)
-    assert np.array_equal(turned.reshape(LANES, LANES), square.T, equal_nan=True)
+    turned = np.zeros_like(values)
+    run(given, turned, rows, rows[::-1].copy())
+    square = values[1 : 1 + LANES * LANES].reshape(LANES, LANES)
+    expected = np.concatenate([[0, 0], square.T[::-1].ravel(), np.zeros(LANES - 2)])
+    assert np.array_equal(turned, expected.astype(np.float32), equal_nan=True)
     assert np.isnan(given[3])
     assert given[9] == pytest.approx(1.0)
     assert np.nanmax(np.abs(given - np.tanh(values.astype(np.float64)))) < 4e-7
