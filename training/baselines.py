@@ -108,10 +108,13 @@ def _fit(
             return model.fit(features[chosen], data.label[chosen])
 
     parts = _selection_parts(split)
-    scores = [_probs(fitted(train), features[val], size) for train, val in parts]
+    models = [fitted(train) for train, _ in parts]
+    scores = [
+        _probs(model, features[val], size) for model, (_, val) in zip(models, parts, strict=True)
+    ]
     val = np.concatenate([val for _, val in parts])
     decision = choose_decision(_log(np.concatenate(scores)), data.label[val], data.classes, options)
-    return fitted(split.selection if split.folds else split.train), decision
+    return fitted(split.selection) if split.folds else models[0], decision
 
 
 def _selection_parts(split: Split) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from types import ModuleType
 
 import numpy as np
@@ -60,7 +61,7 @@ def _fill(
     generator: torch.Generator,
 ) -> None:
     state = generator.get_state()
-    ends, sigma = np.cumsum(sizes), np.array(sigmas, np.float32)
+    ends, sigma = np.array(list(accumulate(sizes))), np.array(sigmas, np.float32)
     kernel.fill(state.numpy().view(np.int64), row.numpy(), ends, sigma)
     generator.set_state(state)
 

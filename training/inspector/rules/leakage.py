@@ -56,11 +56,8 @@ def _shared(
             evidence=sources,
         )
     for name in wanted:
-        ids = [
-            {_person(str(value), limits) for value in np.unique(keys[name])}
-            for keys in (left[0], right[0])
-        ]
-        yield _overlap(f"{pair}: {name}", name, sorted(ids[0] & ids[1]), limits, sources)
+        both = np.intersect1d(_people(left[0][name], limits), _people(right[0][name], limits))
+        yield _overlap(f"{pair}: {name}", name, both.tolist(), limits, sources)
 
 
 def _overlap(
@@ -80,6 +77,12 @@ def _overlap(
         message=message,
         evidence=sources,
     )
+
+
+def _people(names: NDArray[Any], limits: L1Limits) -> NDArray[Any]:
+    """One name per patient, as text, each once."""
+    found = np.unique(names).astype(str)
+    return np.array([_person(name, limits) for name in found.tolist()]) if limits.same else found
 
 
 def _person(name: str, limits: L1Limits) -> str:
