@@ -5,7 +5,8 @@ One after the other is one ``photonic train ecg --seed K`` after another; togeth
 machines change their speed. Two times are compared: of training alone, as the logs have it
 (``seconds`` of the epochs: training, prediction, threshold search; of the slowest worker), and from
 the start of the first process to the end of the last, with imports, data, figures and pictures.
-The time of processors is of all processes: what one core would have to do.
+The time of processors is of all processes: what one core would have to do. The figures that both
+end with stand below.
 
     python benchmarks/bench_population.py --data ../shared/data/mitdb --student segment --epochs 6
 """
@@ -19,13 +20,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from photonic.threads import available_cores
-from training.run import read_log
+from training.run import load_run, read_log
+
+FIGURES = [(subset, key) for subset in ("val", "test") for key in ("f1", "miss", "fpr", "auroc")]
 
 
 def timed(options: list[str], out: Path) -> np.ndarray:
@@ -41,6 +45,12 @@ def timed(options: list[str], out: Path) -> np.ndarray:
 def training(run: Path) -> float:
     """Seconds that the epochs of a run directory took."""
     return sum(line["seconds"] for line in read_log(run) if line["event"] == "epoch")
+
+
+def metrics(runs: Sequence[Path]) -> np.ndarray:
+    """Each of :data:`FIGURES` in every run directory, ``(figures, runs)``."""
+    found = [load_run(run).meta["metrics"] for run in runs]
+    return np.array([[each[subset][key] for each in found] for subset, key in FIGURES])
 
 
 def main() -> None:
@@ -74,6 +84,7 @@ def main() -> None:
         whole_alone += alone(range(half, args.seeds))
         learned_alone = sum(training(run) for run in singles)
         learned = max(training(run) for run in together.iterdir())
+        figures = [metrics(runs) for runs in (singles, sorted(together.iterdir()))]
     print(f"{'':24s} {'alone':>8s} {'together':>9s}  ratio ({args.workers} workers)")
     for name, before, after in (
         ("training, per epoch, s", learned_alone / args.epochs, learned / args.epochs),
@@ -81,6 +92,10 @@ def main() -> None:
         ("of processors, s", whole_alone[1], whole[1]),
     ):
         print(f"{name:24s} {before:8.2f} {after:9.2f}  {before / after:.2f} ×")
+    print(f"\n{'figures, mean ± sd':24s} {'alone':>14s} {'together':>14s}")
+    for name, *both in zip(FIGURES, *figures, strict=True):
+        told = [f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" for values in both]
+        print(f"{' '.join(name):24s} {told[0]:>14s} {told[1]:>14s}")
 
 
 if __name__ == "__main__":
