@@ -29,7 +29,9 @@ import torch
 from photonic.threads import available_cores
 from training.run import load_run, read_log
 
-FIGURES = [(subset, key) for subset in ("val", "test") for key in ("f1", "miss", "fpr", "auroc")]
+FIGURES = [
+    (subset, key) for subset in ("val", "test") for key in ("macro_f1", "miss", "fpr", "auroc")
+]
 
 
 def timed(options: list[str], out: Path) -> np.ndarray:
@@ -50,7 +52,8 @@ def training(run: Path) -> float:
 def metrics(runs: Sequence[Path]) -> np.ndarray:
     """Each of :data:`FIGURES` in every run directory, ``(figures, runs)``."""
     found = [load_run(run).meta["metrics"] for run in runs]
-    return np.array([[each[subset][key] for each in found] for subset, key in FIGURES])
+    values = [[each[subset][key] for each in found] for subset, key in FIGURES]
+    return np.array(values, dtype=float)  # what is undefined is None, and no number here
 
 
 def main() -> None:

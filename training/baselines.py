@@ -114,6 +114,7 @@ def _fit(
     ]
     val = np.concatenate([val for _, val in parts])
     decision = choose_decision(_log(np.concatenate(scores)), data.label[val], data.classes, options)
+    # Without folds the one model was fitted on all that there is to fit on.
     return fitted(split.selection) if split.folds else models[0], decision
 
 

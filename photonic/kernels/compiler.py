@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -68,10 +72,30 @@ def compiled(
     options = {**_FAST, "fastmath": fastmath}
 
     def compile_now(function: Callable) -> Callable[..., None]:
-        typed = numba.void(*signature)
+        kernel: Any = numba.njit(**options)(function)
         try:
-            return numba.njit(typed, cache=True, **options)(function)
+            kernel.enable_caching()
         except RuntimeError:  # numba finds no folder that it may write to
-            return numba.njit(typed, **options)(function)
+            pass
+        else:
+            _let_shared_code_count(kernel)
+        kernel.compile(numba.void(*signature))
+        kernel.disable_compile()
+        return kernel
 
     return compile_now
+
+
+def _let_shared_code_count(kernel: Any) -> None:
+    """Have what is kept on disk expire with the files that kernels take functions from, too.
+
+    Numba itself looks at the file of the kernel alone, and would run old code for new.
+    """
+    kept = kernel._cache._cache_file
+    kept._source_stamp = kept._source_stamp, _digest_of_shared_code()
+
+
+@cache
+def _digest_of_shared_code() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

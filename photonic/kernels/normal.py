@@ -16,8 +16,6 @@ from photonic.kernels.loader import kernel_for
 KERNEL = "photonic.kernels.normal_kernel"
 LEAST = 4096
 """For fewer numbers, to read and write the generator's state costs more than is won."""
-SHORT = 16
-"""Fewer at a time torch draws in another way."""
 
 
 def fill_normal(values: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
@@ -26,10 +24,9 @@ def fill_normal(values: Tensor, sigma: float, generator: torch.Generator) -> Ten
     The numbers differ from torch's by rounding (3e-6 of sigma); the generator is left in the same
     state. What the kernel is not made for is left to torch.
     """
-    if values.is_contiguous():
-        fill_normals(values.view(-1), [values.numel()], [sigma], generator)
-    else:
-        values.normal_(0.0, sigma, generator=generator)
+    if values.numel() < LEAST or not values.is_contiguous():
+        return values.normal_(0.0, sigma, generator=generator)
+    fill_normals(values.view(-1), [values.numel()], [sigma], generator)
     return values
 
 
@@ -44,9 +41,8 @@ def fill_normals(
         sigmas: standard deviation of each.
         generator: of the numbers.
     """
-    fits = len(row) >= LEAST and min(sizes) >= SHORT
-    kernel = kernel_for(KERNEL, row) if fits else None
-    if kernel is not None and _agrees(kernel):
+    kernel = kernel_for(KERNEL, row) if len(row) >= LEAST else None
+    if kernel is not None and min(sizes) >= kernel.PAIRED and _agrees(kernel):
         _fill(kernel, row, sizes, sigmas, generator)
         return
     for part, sigma in zip(row.split(list(sizes)), sigmas, strict=True):

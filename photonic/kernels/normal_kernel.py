@@ -24,7 +24,8 @@ STATE = 632
 """Numbers of eight bytes in a written generator, as torch 2.13 does it: a seed, how many words are
 left beside whether it is seeded, how many were used, the words, five of no use here."""
 _LEFT, _NEXT, _FIRST = 1, 2, 3
-PAIRED = 16  # sines are written this half of a row behind their cosines
+PAIRED = 16
+"""Numbers to a row; sines stand half of it behind their cosines. Fewer torch draws differently."""
 _HALF = PAIRED // 2
 _BLOCK = 64 * _HALF  # pairs at a time
 _FAR = 397

@@ -95,7 +95,7 @@ class Student(nn.Module):
             taped = None if raw.dim() == 1 or learning_inputs else self._taped(named, raw)
             if taped is not None:
                 return taped
-            affine = self.affine(raw, self._disturb)
+            affine = self.affine(raw, self._disturbing_weights)
             if learning_inputs:
                 values = execute(named, self.steps, _ExactArithmetic(self, affine))
             else:
@@ -164,7 +164,7 @@ class Student(nn.Module):
         kernel = tape_kernel(tape, raw, *inputs)
         if kernel is None:
             return None
-        maps = self.affine.in_a_row(raw, self._disturb)
+        maps = self.affine.in_a_row(raw, self._disturbing_weights)
         members, batch = inputs[0].shape[:2]
         noise = masks = maps.new_empty((0, 0))
         if isinstance(self.disturbing, Injections):
@@ -213,7 +213,7 @@ class Student(nn.Module):
         return self.injection if self.training else None
 
     @property
-    def _disturb(self) -> Callable[[Tensor], Tensor] | None:
+    def _disturbing_weights(self) -> Callable[[Tensor], Tensor] | None:
         """What it does to weights."""
         return self.disturbing.weight if self.disturbing else None
 

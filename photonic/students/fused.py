@@ -155,7 +155,8 @@ class AffineMaps:
         values = self._amplified(raw, disturb)
         if len(self.is_map) == values.shape[-1]:
             return values
-        return values.index_select(-1, self._constants(raw.dtype, raw.device)[-1])
+        *_, is_map = self._constants(raw.dtype, raw.device)
+        return values.index_select(-1, is_map)
 
     def _amplified(self, raw: Tensor, disturb: Callable[[Tensor], Tensor] | None) -> Tensor:
         """Weights and biases in use, times gain, in the places of the raw ones."""

@@ -14,18 +14,8 @@ import numba
 import numpy as np
 
 from photonic.kernels.compiler import PATCH, compiled
-from photonic.kernels.lanes import (
-    LANES,
-    add,
-    fma,
-    load,
-    multiply,
-    slope,
-    splat,
-    store,
-    tanh,
-    turn,
-)
+from photonic.kernels.lanes import LANES, add, fma, load, multiply, slope, splat, store, tanh, turn
+from photonic.kernels.tile import take
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _rows, _found = numba.float32[:, :, ::1], numba.float32[:, :, :, :, ::1]
@@ -49,19 +39,17 @@ def tanh_means_and_slopes(x, weight, bias, start, mean_size, found):  # noqa: AN
     width = num_means * mean_size + PATCH - 1
     given, results = x.reshape(-1), found.reshape(-1)
     tile, made = np.empty(width * LANES, np.float32), np.zeros(LANES * LANES, np.float32)
-    made_begins = np.arange(LANES) * LANES
-    begins, places = made_begins.copy(), made_begins.copy()
+    begins, places, rows = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.arange(LANES)
+    rows *= LANES
     share = splat(_ONE / np.float32(mean_size))
     for student in range(weight.shape[0]):
-        row_of = min(student, x.shape[0] - 1) * num
+        first = min(student, x.shape[0] - 1) * num
         for block in range(0, num, LANES):
             for lane in range(LANES):
-                begins[lane] = (row_of + min(block + lane, num - 1)) * samples + start
+                begins[lane] = (first + min(block + lane, num - 1)) * samples + start
                 places[lane] = (student * found.shape[1] + block + lane) * num_means * num_out
                 places[lane] *= LANES
-            for k in range(0, width, LANES):
-                first = min(k, width - LANES)  # the last ones overlap
-                turn(given, begins, first, tile, made_begins, first * LANES)
+            take(given, begins, width, tile, 0, rows)
             for token in range(num_means):
                 for out in range(num_out):
                     w0, w1 = splat(weight[student, out, 0]), splat(weight[student, out, 1])
@@ -85,4 +73,4 @@ def tanh_means_and_slopes(x, weight, bias, start, mean_size, found):  # noqa: AN
                     store(made, 4 * LANES, multiply(d3, share))
                     store(made, 5 * LANES, multiply(d4, share))
                     to = (token * num_out + out) * LANES
-                    turn(made, made_begins, 0, results, places, to)
+                    turn(made, rows, 0, results, places, to)

@@ -68,8 +68,7 @@ def forward(  # noqa: ANN201
     wide = np.empty(maps.shape[1] * LANES, np.float32)
     kept = splat(_ONE / share)
     for student in range(num_students):
-        w = maps[student]
-        spread(w, wide)
+        spread(maps[student], wide)
         for block in range(tiles.shape[1]):
             tile, start = tiles[student, block], block * LANES
             count = min(LANES, batch - start)
@@ -131,14 +130,10 @@ def forward(  # noqa: ANN201
                 if kind == POOLED:
                     part = splat(_ONE / np.float32(size))
                     for out in range(num_out):
-                        v = first + out * width
-                        w0, w1, w2, w3 = (
-                            splat(w[v]),
-                            splat(w[v + 1]),
-                            splat(w[v + 2]),
-                            splat(w[v + 3]),
-                        )
-                        bias = splat(w[first + num_out * width + out])
+                        v = (first + out * width) * LANES
+                        w0, w1 = load(wide, v), load(wide, v + LANES)
+                        w2, w3 = load(wide, v + 2 * LANES), load(wide, v + 3 * LANES)
+                        bias = load(wide, (first + num_out * width + out) * LANES)
                         for token in range(tokens):
                             at, total = (source + token * size * stride) * LANES, splat(_ZERO)
                             d0, d1, d2, d3, d4 = total, total, total, total, total
@@ -212,10 +207,8 @@ def backward(  # noqa: ANN201
     num_students, batch = maps.shape[0], by_outputs.shape[1]
     begins, rows = np.empty(LANES, np.int64), np.arange(LANES) * LANES
     grad, extra = np.empty(tiles.shape[2], np.float32), np.empty(tiles.shape[2], np.float32)
-    sums, wide = (
-        np.empty(maps.shape[1] * LANES, np.float32),
-        np.empty(maps.shape[1] * LANES, np.float32),
-    )
+    sums = np.empty(maps.shape[1] * LANES, np.float32)
+    wide = np.empty_like(sums)
     kept = splat(_ONE / share)
     for student in range(num_students - 1, -1, -1):  # what is still in the cache first
         spread(maps[student], wide)

@@ -107,6 +107,7 @@ CHAINS = {
     "QRS": {"start": 126, "num_tokens": 117, "num_means": 3, "mean_size": 39},
     "global": {"start": 0, "num_tokens": 357, "num_means": 1, "mean_size": 357},
     "short": {"start": 350, "num_tokens": 7, "num_means": 7, "mean_size": 1},
+    "fewer than lanes": {"start": 355, "num_tokens": 2, "num_means": 1, "mean_size": 2},
 }
 
 

@@ -144,7 +144,9 @@ def test_a_divergence_in_a_worker_reaches_its_parent():
 
 
 @pytest.mark.slow
-def test_figures_on_real_records_lie_inside_the_spread_of_single_runs(mitdb_dir, tmp_path):
+def test_figures_on_real_records_are_as_far_from_single_runs_as_these_from_each_other(
+    mitdb_dir, tmp_path
+):
     given = {"data": mitdb_dir, "labels": "seed-binary", "split": "seed"}
     given |= {"max_epochs": 3, "min_epochs": 3}
     config = workload("ecg").resolve(given)
@@ -159,4 +161,4 @@ def test_figures_on_real_records_lie_inside_the_spread_of_single_runs(mitdb_dir,
             single = [member.meta["metrics"][subset][name] for member in alone]
             mean = summarise(together)[subset][name]["mean"]
             # Sums in another order end in another threshold: F1 of a member moves by .007.
-            assert abs(mean - np.mean(single)) < max(single) - min(single)
+            assert abs(mean - np.mean(single)) <= max(single) - min(single)

@@ -69,7 +69,7 @@ def measured(value, spread=0.001):
     return build
 
 
-def share(key, name):
+def share(key, name, kind="str"):
     """Let one sample of the test set carry an identity of the training set."""
 
     def build(b):
@@ -77,6 +77,8 @@ def share(key, name):
         keys = dict(clean.predictions["test"].keys)
         values = keys[key].astype("<U32")
         values[0] = clean.predictions["train"].keys[key][5] if name is None else name
+        if kind == "bytes":
+            values = np.char.encode(values, "utf-8")
         return b.with_predictions("test", keys={**keys, key: values})
 
     return build
@@ -181,6 +183,9 @@ CASES = {
     "L1 shared record": ("L1", "fail", "train and test: record: 1 shared record: train05", share(
         "record", None)),
     "L1 shared row": ("L1", "fail", "train and test: row: 1 shared row", share(ROW, None)),
+    "L1 shared record, saved as bytes": (
+        "L1", "fail", "train and test: record: 1 shared record: train05",
+        share("record", None, kind="bytes")),
     "L1 same patient by another name": (
         "L1", "fail", r"1 shared record: train05\+202", share("record", "202")),
     "L1 test data used in selection": ("L1", "fail", "took part in choosing", selection(True)),

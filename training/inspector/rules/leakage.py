@@ -56,7 +56,8 @@ def _shared(
             evidence=sources,
         )
     for name in wanted:
-        both = np.intersect1d(_people(left[0][name], limits), _people(right[0][name], limits))
+        ids = [_people(np.unique(keys[name]), limits) for keys in (left[0], right[0])]
+        both = np.intersect1d(*ids)
         yield _overlap(f"{pair}: {name}", name, both.tolist(), limits, sources)
 
 
@@ -80,9 +81,12 @@ def _overlap(
 
 
 def _people(names: NDArray[Any], limits: L1Limits) -> NDArray[Any]:
-    """One name per patient, as text, each once."""
-    found = np.unique(names).astype(str)
-    return np.array([_person(name, limits) for name in found.tolist()]) if limits.same else found
+    """What stands for each patient, as text."""
+    as_text = np.char.decode(names, "utf-8", "replace") if names.dtype.kind == "S" else names
+    found = as_text.astype(str)
+    if not limits.same:
+        return found
+    return np.array([_person(name, limits) for name in found.tolist()], dtype=str)
 
 
 def _person(name: str, limits: L1Limits) -> str:
@@ -107,7 +111,7 @@ def _folds(val: tuple[Keys, Source], limits: L1Limits) -> Iterator[Check]:
     for name, values in keys.items():
         if name == FOLD or (limits.keys and name not in limits.keys):
             continue
-        people = np.array([_person(str(value), limits) for value in values])
+        people = _people(values, limits)
         pairs = np.unique(np.stack([people, folds.astype(str)], axis=1), axis=0)
         people, counts = np.unique(pairs[:, 0], return_counts=True)
         both = people[counts > 1].tolist()
