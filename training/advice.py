@@ -74,7 +74,7 @@ def advise_before_training(plan: RebalancingPlan, options: ImbalanceOptions) -> 
             )
         )
     # Weights have mean 1, so their size says nothing: what counts is the ratio to the lightest.
-    ratios = [weight / min(plan.class_weights) for weight in plan.class_weights]
+    ratios = [weight / min(plan.full_class_weights) for weight in plan.full_class_weights]
     heavy = [
         f"{name} {ratio:.1f}×"
         for name, ratio in zip(plan.class_names, ratios, strict=True)

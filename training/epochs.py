@@ -12,6 +12,7 @@ from photonic.decision import Decision
 from photonic.errors import DataError
 from training.judge import Scored, scores_to_dict
 from training.loop import Drawing, EpochPlan, EpochStats, Learner
+from training.optim import learning_rates
 from training.policy import PolicyActions
 from training.policy_kd import kd_actions_for
 from training.problem import Problem, Progress, Stage
@@ -123,6 +124,9 @@ def learned_record(
         "phase": phase,
         "stage": stage.name,
         **asdict(plan),
+        "lr": learning_rates(plan.schedule, plan.lr, plan.epoch, plan.num_epochs, learner.steps)[
+            -1
+        ],
         "train_loss": float(np.mean([s.loss for s in stats])),
         "loss_terms": _means([s.loss_terms for s in stats]),
         "grad_norms": dict(stats[0].grad_norms),

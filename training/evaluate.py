@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,8 +101,9 @@ def figures(
     if decision.kind == "threshold":
         assert decision.threshold is not None
         return binary_metrics(softmax(logits)[:, 1], label, decision.threshold)
-    size = len(decision.classes)
-    return multiclass_metrics(confusion_matrix(label, decision(logits), size), decision.classes)
+    confusion = confusion_matrix(label, decision(logits), len(decision.classes))
+    area = auroc(1.0 - softmax(logits)[:, 0], label > 0)
+    return replace(multiclass_metrics(confusion, decision.classes), auroc=area)
 
 
 def report(decision: Decision, probs: np.ndarray, label: np.ndarray) -> dict[str, Any]:
@@ -123,6 +124,7 @@ def confusion_report(classes: Sequence[str], confusion: np.ndarray) -> dict[str,
     """What follows from a confusion matrix, as JSON."""
     metrics = multiclass_metrics(confusion, classes)
     values = asdict(metrics)
+    del values["auroc"]  # a confusion matrix does not tell
     per_class = {c.pop("name"): c for c in map(dict, values.pop("per_class"))}
     values["per_class"] = per_class
     if len(classes) == 2:

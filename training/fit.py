@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from photonic.decision import Decision
+from photonic.errors import ConfigError
 from photonic.students import Student
 from training.advice import EpochFigures, advise_after_epoch, advise_before_training
 from training.epochs import Phase, check_finite, learned_record, plan_epoch
@@ -74,6 +75,7 @@ class Fit:
         self.advised: set[str] = set()
         self.refitting, self.done = False, False
         self._enter(refitting=False, policy=start(problem.imbalance)[0])
+        self._rehearse()
 
     @property
     def stage(self) -> Stage:
@@ -132,6 +134,33 @@ class Fit:
         finished = self._replayed_epoch if self.refitting else self._chosen_epoch
         record = finished(plan, stats)
         return {**record, "seconds": perf_counter() - begun}
+
+    def first_batch(self) -> np.ndarray:
+        """The samples that the first step of the next epoch learns from, by the first learner."""
+        learner, state = self.learners[0], self.learners[0].generator.get_state()
+        batches = learner.draw(self._next_plan())
+        learner.generator.set_state(state)
+        return batches[0].cpu().numpy()
+
+    def _rehearse(self) -> None:
+        """A verdict on a student that knows nothing: what it would refuse is refused at once.
+
+        Raises:
+            ConfigError: test records are to be looked at, but there are none.
+            DataError: the figures that choose are not defined on the selection samples.
+        """
+        options, test = self.problem.imbalance, self.problem.split.test
+        if options.uses_unseen_records and not len(test):
+            raise ConfigError(
+                f"split {self.problem.split.name} has no test records, but an option is on that "
+                "looks at them while training (use_generalization_score, "
+                "use_generalization_rescue, use_blended_thresholds, kd_gen_mix_ratio): leave it off"
+            )
+
+        def unknowing(index: np.ndarray) -> Scored:
+            return np.zeros((len(index), len(self.problem.classes))), self.label[index]
+
+        judge(self.problem, unknowing(self.validation), unknowing(test), self.progress.policy)
 
     def _next_plan(self) -> EpochPlan:
         if self.refitting:

@@ -60,8 +60,9 @@ def judge(problem: Problem, seen: Scored, unseen: Scored | None, policy: PolicyS
     score = selection_score(
         figures(decision, *seen),
         options.selection,
-        unseen=None if unseen is None else figures(decision, *unseen),
         loss=loss,
+        unseen=None if unseen is None else figures(decision, *unseen),
+        unseen_loss=None if unseen is None else cross_entropy(*unseen)[0],
     )
     metrics = _policy_metrics(decision, seen)
     if unseen is not None:

@@ -27,6 +27,7 @@ class BinaryMetrics:
 
     threshold: float
     f1: float | None
+    macro_f1: float | None
     miss: float | None
     fpr: float | None
     sensitivity: float | None
@@ -36,6 +37,11 @@ class BinaryMetrics:
     auprc: float | None
     num_positive: int
     num_negative: int
+
+    @property
+    def macro_recall(self) -> float | None:
+        """Mean sensitivity of the two classes; of one where the other has no samples."""
+        return known_mean([self.sensitivity, None if self.fpr is None else 1.0 - self.fpr])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class MultiClassMetrics:
 
     ``macro_f1`` averages the classes with support, ``abnormal_f1`` those other than class 0,
     ``rare_f1`` those of the two first abnormal classes (S and V). ``miss`` and ``fpr`` are class 0
-    against the rest.
+    against the rest, and so is ``auroc`` where probabilities are known.
     """
 
     macro_f1: float
@@ -67,6 +73,12 @@ class MultiClassMetrics:
     fpr: float | None
     per_class: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
+    auroc: float | None = None
+
+    @property
+    def macro_recall(self) -> float | None:
+        """Mean sensitivity of the classes with support."""
+        return known_mean([one.sensitivity for one in self.per_class])
 
 
 def binary_metrics(
@@ -88,9 +100,13 @@ def binary_metrics(
     num_negative = len(positive) - num_positive
     hits = int((called & positive).sum())
     false_alarms = int(called.sum()) - hits
+    quiet, wrong = num_negative - false_alarms, false_alarms + num_positive - hits
+    f1 = _ratio(2 * hits, num_positive + hits + false_alarms) if num_positive else None
+    normal_f1 = _ratio(2 * quiet, 2 * quiet + wrong) if num_negative else None
     return BinaryMetrics(
         threshold=float(threshold),
-        f1=_ratio(2 * hits, num_positive + hits + false_alarms) if num_positive else None,
+        f1=f1,
+        macro_f1=known_mean([f1, normal_f1]),
         miss=_ratio(num_positive - hits, num_positive),
         fpr=_ratio(false_alarms, num_negative),
         sensitivity=_ratio(hits, num_positive),
@@ -255,6 +271,12 @@ def check_finite(probabilities: FloatArray) -> None:
             f"{int(bad.sum())} of {probabilities.size} probabilities are not finite (first at "
             f"index {', '.join(map(str, first))}): the model diverged; lower the learning rate"
         )
+
+
+def known_mean(values: Sequence[float | None]) -> float | None:
+    """Mean of the figures that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _ratio(part: int, whole: int) -> float | None:

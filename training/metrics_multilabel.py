@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from photonic.errors import DataError
 from training.imbalance import label_matrix
-from training.metrics import FloatArray, binary_metrics, check_finite
+from training.metrics import FloatArray, binary_metrics, check_finite, known_mean
 
 NUM_ECE_BINS = 15
 
@@ -99,10 +99,10 @@ def multilabel_metrics(
             )
         )
     return MultiLabelMetrics(
-        macro_f1=_known_mean([label.f1 for label in per_label]),
-        macro_recall=_known_mean([label.recall for label in per_label]),
-        roc_auc=_known_mean([label.auroc for label in per_label]),
-        average_precision=_known_mean([label.auprc for label in per_label]),
+        macro_f1=known_mean([label.f1 for label in per_label]),
+        macro_recall=known_mean([label.recall for label in per_label]),
+        roc_auc=known_mean([label.auroc for label in per_label]),
+        average_precision=known_mean([label.auprc for label in per_label]),
         brier=float(brier.mean()),
         ece=float(ece.mean()),
         num_samples=len(scores),
@@ -137,8 +137,3 @@ def expected_calibration_error(
     # |Σ gap| per bin is its sample count times its gap between confidence and accuracy.
     sums = np.bincount(cells.ravel(), weights=gaps.ravel(), minlength=num_labels * num_bins)
     return np.abs(sums).reshape(num_labels, num_bins).sum(axis=1) / len(scores)
-
-
-def _known_mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

@@ -40,7 +40,6 @@ def start_record(name: str, config: RunConfig, data: Dataset, fit: Fit) -> dict[
     split, learner = data.split, fit.learners[0]
     subsets = {"train": split.train, "val": split.val, "test": split.test}
     plan = asdict(fit.rebalancing)
-    first = learner.index[: config.optim.batch_size].cpu().numpy()
     return {
         "event": "start",
         "workload": name,
@@ -52,13 +51,12 @@ def start_record(name: str, config: RunConfig, data: Dataset, fit: Fit) -> dict[
         "num_parameters": learner.parameters.value.numel(),
         "classes": list(data.classes),
         "class_counts": {subset: _counts(data, index) for subset, index in subsets.items()},
-        **{
-            key: plan[key] for key in ("class_weights", "weight_mode", "expected_mix", "target_mix")
-        },
+        **{key: plan[key] for key in ("weight_mode", "multipliers", "expected_mix", "target_mix")},
+        "class_weights": plan["full_class_weights"],
         "messages": list(fit.messages),
         "sampler": plan["sampler_kind"],
         "effective_weights": plan["effective"],
-        "first_probs": softmax(learner.predict(first)).mean(axis=0).tolist(),
+        "first_probs": softmax(learner.predict(fit.first_batch())).mean(axis=0).tolist(),
         **data.facts,
     }
 

@@ -42,14 +42,18 @@ class RebalancingPlan:
     """What rebalancing will do at full strength; logged before the first step.
 
     ``class_weights`` is the target of the loss (the focal alpha too), ``weight_mode`` how it was
-    obtained: ``full``, ``sqrt`` or ``uniform`` (the mild ones beside a sampler), ``off``.
-    ``effective`` is the sampler's over-representation of a class times its loss weight: how much a
-    sample of the class counts against one of the others.
+    obtained: ``full``, ``sqrt`` or ``uniform`` (the mild ones beside a sampler), ``off``;
+    ``full_class_weights`` has it at ``class_weight_scale``, as the policy has it once it is
+    active. ``multipliers`` are the sampler's. ``effective`` is the sampler's over-representation
+    of a class times its loss weight: how much a sample of the class counts against one of the
+    others.
     """
 
     class_names: tuple[str, ...]
     counts: tuple[int, ...]
     class_weights: tuple[float, ...]
+    full_class_weights: tuple[float, ...]
+    multipliers: tuple[float, ...]
     weight_mode: str
     sampler_kind: SamplerKind
     expected_mix: tuple[float, ...]
@@ -87,7 +91,10 @@ def plan_rebalancing(
     multipliers = class_multipliers(counts, options.sampler, kind)
     full = _full_weights(counts, options)
     weights, mode, messages = _weights_beside_sampler(full, multipliers, kind, options.weights)
-    effective, ratio = effective_weights(multipliers, weights, counts)
+    at_full = scale_weights(
+        weights, options.weights.class_weight_scale, options.weights.class_weight_max_ratio
+    )
+    effective, ratio = effective_weights(multipliers, at_full, counts)
     if ratio > options.weights.effective_weight_warn_ratio:
         messages.append(
             f"warning: effective weights (sampler × loss) differ by {ratio:.1f}×, over "
@@ -106,6 +113,8 @@ def plan_rebalancing(
         class_names=names,
         counts=tuple(int(count) for count in counts),
         class_weights=tuple(weights.tolist()),
+        full_class_weights=tuple(at_full.tolist()),
+        multipliers=tuple(multipliers.tolist()),
         weight_mode=mode,
         sampler_kind=kind,
         expected_mix=tuple(mix.tolist()),

@@ -84,6 +84,7 @@ def class_multipliers(
         return _normalised(np.where(halves > 0, 0.5 / np.maximum(halves, 1e-300), 0.0), counts)
     multipliers = _method_multipliers(counts, present, options, kind)
     multipliers **= options.sampler_strength * strength
+    multipliers = np.minimum(multipliers, multipliers[present].min() * options.sampler_max_ratio)
     multipliers = _normalised(np.where(present, multipliers, 0.0), counts)
     if boost is None:
         boost = options.sampler_abnormal_boost if kind == "boost" else 1.0

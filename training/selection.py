@@ -52,17 +52,19 @@ def selection_score(
     metrics: Metrics,
     options: SelectionOptions,
     *,
-    unseen: Metrics | None = None,
     loss: float | None = None,
+    unseen: Metrics | None = None,
+    unseen_loss: float | None = None,
 ) -> float:
     """Score of a checkpoint under the configured rule.
 
     Args:
         metrics: figures on the selection samples.
         options: metric and blend.
+        loss: validation loss, for ``early_stop_metric`` ``loss``.
         unseen: the same figures on selection records of other patients; used only with
             ``use_generalization_score``, and required then.
-        loss: validation loss, for ``early_stop_metric`` ``loss``.
+        unseen_loss: their loss.
 
     Returns:
         The score; higher is better for every metric (the loss enters negated).
@@ -79,7 +81,7 @@ def selection_score(
             "choose a split that has some, or switch it off"
         )
     weight = options.generalization_score_weight
-    return (1.0 - weight) * score + weight * _score(unseen, options, loss)
+    return (1.0 - weight) * score + weight * _score(unseen, options, unseen_loss)
 
 
 def kd_checkpoint_score(metrics: BinaryMetrics, fpr_weight: float = 0.35) -> float:
@@ -101,10 +103,12 @@ def _score(metrics: Metrics, options: SelectionOptions, loss: float | None) -> f
         if isinstance(metrics, MultiClassMetrics):
             return four_class_score(metrics)
         name = "macro_f1"
+    if name == "roc_auc" and not isinstance(metrics, MultiLabelMetrics):
+        name = "auroc"  # the normal class against the others
     value = -loss if name == "loss" and loss is not None else getattr(metrics, name, None)
     if value is None:
         raise DataError(
-            f"early_stop_metric {name} is not known for this task or not defined on these "
+            f"early_stop_metric {options.early_stop_metric} is not defined on these selection "
             "samples: choose another one or change the split"
         )
     return float(value)

@@ -35,9 +35,7 @@ def build_problem(
         ConfigError: a device that this machine lacks, or a profile with neither bits nor noise.
         ProfileError: no such profile, or a bad one.
     """
-    device = torch.device(config.optim.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device {config.optim.device!r}: this machine has no CUDA device")
+    device = _device(config.optim.device)
     samples = Samples(
         inputs={n: torch.from_numpy(np.ascontiguousarray(x)) for n, x in data.inputs.items()},
         label=torch.from_numpy(data.label),
@@ -77,6 +75,25 @@ def build_problem(
         transform=workload(name).transform(config),
         record=data.record,
     )
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        ConfigError: no such device, here or at all.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {name!r}: choose cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {name!r}: this machine has no CUDA device")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {name!r}: this machine has {torch.cuda.device_count()} of CUDA")
+    return device
 
 
 def objective_of(samples: Samples, options: ImbalanceOptions) -> Objective:

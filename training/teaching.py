@@ -145,7 +145,7 @@ def _lesson(
         _read(teacher, file)
     else:
         counts = np.bincount(label[index], minlength=len(classes))
-        weights = np.asarray(plan_rebalancing(counts, classes, options).class_weights)
+        weights = np.asarray(plan_rebalancing(counts, classes, options).full_class_weights)
         key = _key(signal, label, index, weights, distill.teacher_auto_train_epochs, seed, part)
         file = cache_directory() / f"teacher-{distill.teacher_embedding_dim}-{key}.safetensors"
         if file.is_file():

@@ -77,4 +77,6 @@ def eval_only_options(command: CommandT) -> CommandT:
 
 def _refused(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value:
-        raise click.UsageError(f"{FLAG} and {CHECKPOINT} RUN are typed together", context)
+        raise click.UsageError(
+            f"{FLAG} and {CHECKPOINT} RUN are typed together; a file cannot hold them", context
+        )

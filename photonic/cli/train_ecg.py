@@ -15,6 +15,7 @@ from photonic.cli.options import config_option, given_options, json_option, opti
 from photonic.cli.output import print_json, print_table, progress
 from photonic.cli.param_types import Seeds
 from photonic.threads import available_cores, torch_threads
+from training.options import GROUPS
 from training.population import is_population, resume_population, summarise, train_population
 from training.run import Run
 from training.train import Callbacks
@@ -22,6 +23,8 @@ from training.train import resume as resume_run
 from training.train import train as train_run
 from training.workloads import Dataset, workload
 from training.workloads.ecg import EcgConfig
+
+OF_PRESETS = {name for group in GROUPS.values() for name in group.model_fields}
 
 workers_option = click.option(
     "--workers",
@@ -78,6 +81,7 @@ def ecg(
         raise click.UsageError("--seed and --seeds: give one of them")
     if workers and not seeds:
         raise click.UsageError("--workers is for a population: give --seeds too")
+    _refuse_overruled_preset(context)
     config = workload("ecg").resolve(given)
     if seeds:
         workers = workers or available_cores()
@@ -88,6 +92,21 @@ def ecg(
     with torch_threads(config.optim.threads), _followed(as_json) as callbacks:
         run = train_run("ecg", config, out, callbacks)
     _print_run(run, as_json)
+
+
+def _refuse_overruled_preset(context: click.Context) -> None:
+    """What a file sets wins over a preset: another one beside it would be one in name only."""
+    of_file = context.default_map or {}
+    set_there = sorted(OF_PRESETS & of_file.keys())
+    for name in ("recipe", "strategy_preset", "strategy_strength"):
+        typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if typed and set_there and str(context.params[name]) != of_file.get(name):
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(
+                f"{option} {context.params[name]}: the file sets {len(set_there)} options that it "
+                f"would set ({', '.join(set_there[:3])}, …), and these win; leave {option} out or "
+                "take them out of the file"
+            )
 
 
 @click.command()

@@ -75,6 +75,25 @@ def test_the_policy_turns_the_plan_into_the_numbers_of_an_epoch():
     np.testing.assert_array_equal(off, np.ones(4))
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_what_is_said_of_weights_is_what_an_active_policy_does(strength, stacked):
+    overrides = {"stack_sampler_with_ce": stacked}
+    options = resolve("four-class", preset="full", strength=strength, overrides=overrides)
+    plan = plan_rebalancing(COUNTS, NAMES, options)
+    _, actions = start(options)
+    active = replace(actions, alpha=1.0)
+    np.testing.assert_allclose(loss_weights(plan, active, options), plan.full_class_weights)
+    multipliers = sampling_multipliers(plan, active, options)
+    np.testing.assert_allclose(multipliers, plan.multipliers)
+    expected, ratio = effective_weights(multipliers, plan.full_class_weights, COUNTS)
+    np.testing.assert_allclose(plan.effective, expected)
+    assert plan.effective_ratio == pytest.approx(ratio)
+    assert multipliers.max() / multipliers.min() <= options.sampler.sampler_max_ratio + 1e-9
+    if not strength:
+        np.testing.assert_allclose(plan.effective, np.ones(4))
+
+
 def labels_with_rates(*rates: float) -> np.ndarray:
     rng = np.random.default_rng(0)
     return (rng.random((4_000, len(rates))) < rates).astype(int)

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from photonic.decision import Decision, softmax
 from photonic.errors import DataError
-from training.metrics import binary_metrics, multiclass_metrics
+from training.evaluate import cross_entropy, figures, report
+from training.metrics import binary_metrics, confusion_matrix, multiclass_metrics
 from training.metrics_multilabel import multilabel_metrics
 from training.options import SelectionOptions
 from training.selection import (
@@ -53,6 +55,37 @@ def test_a_multilabel_figure_chosen_by_name(metric):
     assert selection_score(figures, plain) == figures.macro_f1
 
 
+@pytest.mark.parametrize("metric", ["score", "macro_f1", "macro_recall", "roc_auc", "loss"])
+@pytest.mark.parametrize("classes", [("normal", "abnormal"), NAMES])
+def test_every_metric_chooses_in_every_single_label_task(metric, classes):
+    rng = np.random.default_rng(1)
+    label = np.arange(400) % len(classes)
+    good = 3.0 * np.eye(len(classes))[label] + rng.standard_normal((400, len(classes)))
+    kind, threshold = ("threshold", 0.5) if len(classes) == 2 else ("argmax", None)
+    decision = Decision(kind=kind, classes=classes, threshold=threshold)
+    options = SelectionOptions(early_stop_metric=metric)
+    better, worse = (
+        selection_score(figures(decision, x, label), options, loss=cross_entropy(x, label)[0])
+        for x in (good, 0.1 * good + rng.standard_normal(good.shape))
+    )
+    assert better > worse
+    if metric == "macro_f1":
+        assert better == pytest.approx(report(decision, softmax(good), label)["macro_f1"])
+    if metric == "macro_recall":
+        matrix = confusion_matrix(label, decision(good), len(classes))
+        assert better == pytest.approx(np.mean(np.diag(matrix) / matrix.sum(1)))
+
+
+def test_a_blend_takes_the_loss_of_each_side():
+    options = SelectionOptions(
+        early_stop_metric="loss",
+        use_generalization_score=True,
+        generalization_score_weight=0.25,
+    )
+    score = selection_score(FOUR, options, loss=0.4, unseen=FOUR, unseen_loss=2.0)
+    assert score == pytest.approx(-(0.75 * 0.4 + 0.25 * 2.0))
+
+
 def test_a_lower_loss_scores_higher():
     options = SelectionOptions(early_stop_metric="loss")
     low, high = (selection_score(FOUR, options, loss=loss) for loss in (0.3, 0.4))
@@ -77,7 +110,7 @@ def test_a_score_without_both_classes_is_refused():
         kd_checkpoint_score(alone)
     with pytest.raises(DataError, match="no abnormal sample"):
         four_class_score(multiclass_metrics(np.diag([5, 0, 0, 0]), NAMES))
-    with pytest.raises(DataError, match="early_stop_metric roc_auc is not known"):
+    with pytest.raises(DataError, match="early_stop_metric roc_auc is not defined"):
         selection_score(FOUR, SelectionOptions(early_stop_metric="roc_auc"))
-    with pytest.raises(DataError, match="early_stop_metric loss is not known"):
+    with pytest.raises(DataError, match="early_stop_metric loss is not defined"):
         selection_score(FOUR, SelectionOptions(early_stop_metric="loss"))

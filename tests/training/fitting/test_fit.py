@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from photonic.errors import ConfigError, DataError
 from training.epochs import Diverged
 from training.fit import Fit
 from training.loop import predict
@@ -39,6 +40,36 @@ def test_the_kept_weights_are_those_of_the_best_epoch(problem):
         scores.append(fit.step()["selection_score"])
     assert fit.chosen[-1].best_epoch == int(np.argmax(scores))
     assert np.array_equal(fit.learners[0].predict(fit.validation), fit.pooled)
+
+
+def test_what_a_verdict_would_refuse_is_refused_before_the_first_step(problem):
+    plain = problem()
+    one_sided = replace(plain.split, val=plain.split.val[plain.split.val % 4 > 0])
+    with pytest.raises(DataError, match="selection needs both"):
+        Fit(replace(plain, split=one_sided))
+    alone = replace(plain.split, test=plain.split.test[:0])
+    for name in ("use_generalization_score", "use_generalization_rescue", "use_blended_thresholds"):
+        options = resolve("binary", overrides={name: True})
+        Fit(replace(plain, imbalance=options))
+        with pytest.raises(ConfigError, match="split toy has no test records"):
+            Fit(replace(plain, imbalance=options, split=alone))
+
+
+def test_the_first_batch_is_the_one_that_is_learned_from(problem):
+    looked, plain = Fit(problem()), Fit(problem())
+    first = looked.first_batch()
+    assert np.array_equal(first, looked.first_batch())
+    ((learner, plan),) = plain.work()
+    assert np.array_equal(first, learner.draw(plan)[0])
+    assert not np.array_equal(np.sort(first), np.sort(looked.problem.split.train[: len(first)]))
+    assert torch.equal(weights(finished(looked)), weights(finished(Fit(problem()))))
+
+
+def test_the_log_has_the_rate_that_an_epoch_ended_with(problem):
+    fit = Fit(problem(max_epochs=8, min_epochs=8, schedule="onecycle"))
+    rates = [fit.step()["lr"] for _ in range(8)]
+    assert max(rates) > 0.008
+    assert rates[-1] < 1e-3 * max(rates)
 
 
 def test_early_stopping_waits_for_the_least_number_of_epochs(problem):

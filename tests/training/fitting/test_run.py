@@ -117,6 +117,14 @@ def test_nothing_is_written_over(ecg_run, ecg_options, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["", "foo", "meta", "mps", "cpu:x"])
+def test_a_device_that_is_none_is_refused_before_anything_is_written(name, ecg_options, tmp_path):
+    config = workload("ecg").resolve({**ecg_options, "device": name})
+    with pytest.raises(ConfigError, match="choose cpu, cuda or cuda:N"):
+        train("ecg", config, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def break_schema(run):
     meta = json.loads((run / META).read_text())
     atomic_write_text(run / META, json.dumps({**meta, "schema_version": 99}))

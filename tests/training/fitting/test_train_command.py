@@ -188,3 +188,14 @@ def test_a_finished_run_is_not_trained_again(ecg_run, tmp_path, capsys):
     assert run(["train", "resume", str(copy), "--json"]) == 0
     assert (copy / "checkpoint.json").stat().st_mtime_ns == before
     assert run(["train", "resume", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize(
+    "typed", [["--strategy-preset", "full"], ["--strategy_strength", "2"], ["--recipe", "founding"]]
+)
+def test_a_preset_that_a_file_overrules_is_refused(ecg_run, typed, tmp_path, capsys):
+    out = tmp_path / "out"
+    resolved = ["--config", str(ecg_run / "config.toml"), "--out", str(out)]
+    assert run(["train", "ecg", *resolved, *typed]) == 2
+    assert "these win; leave" in capsys.readouterr().err
+    assert not out.exists()

@@ -56,8 +56,8 @@ def _shared(
             evidence=sources,
         )
     for name in wanted:
-        ids = [_people(np.unique(keys[name]), limits) for keys in (left[0], right[0])]
-        both = np.intersect1d(*ids)
+        ours, theirs = (_people(np.unique(k[name]), limits) for k in (left[0], right[0]))
+        both = np.intersect1d(ours, theirs)
         yield _overlap(f"{pair}: {name}", name, both.tolist(), limits, sources)
 
 
