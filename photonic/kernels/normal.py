@@ -21,8 +21,8 @@ LEAST = 4096
 def fill_normal(values: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """``values.normal_(0, sigma, generator=generator)``, at a quarter of its cost.
 
-    The numbers differ from torch's by rounding (3e-6 of sigma); the generator is left in the same
-    state. What the kernel is not made for is left to torch.
+    The numbers differ from torch's by rounding (below 1e-5 of sigma); the generator is left in the
+    same state. What the kernel is not made for is left to torch.
     """
     if values.numel() < LEAST or not values.is_contiguous():
         return values.normal_(0.0, sigma, generator=generator)
