@@ -4,6 +4,7 @@ VENV   ?= .venv
 OUT    ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+KERNELS := $(VENV)/.compiled
 
 # One arithmetic thread per test worker: two workers fill two cores. A file stays with one of them,
 # so that its fixtures (runs, bundles) are made once. Interpreters that tests start share bytecode.
@@ -21,13 +22,17 @@ help:
 	@echo "make bench        benchmarks              make wheel      build the wheel into dist/"
 	@echo "make constraints  pin what is installed   make clean      remove what was built"
 
-setup: $(STAMP)
+setup: $(KERNELS)
 
 # torch comes first and alone, so that nothing else can choose its version.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,dev]"
+	touch $@
+
+# Anew when their code has changed, so that no first run has to.
+$(KERNELS): $(STAMP) $(wildcard photonic/kernels/*.py photonic/*/*_kernel.py training/*_kernel.py)
 	$(BIN)/python -m photonic.kernels.compile_all
 	touch $@
 
